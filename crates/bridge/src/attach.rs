@@ -1,0 +1,159 @@
+//! From the first request to a program that runs under the editor's eyes.
+
+use dap_wire::RawRequest;
+use dap_wire::events::{self, ProcessBody};
+use dap_wire::requests::{Attach, ConfigurationDone, Initialize, InitializeArguments, NoArguments};
+use dap_wire::types::{Capabilities, ProcessEventStartMethod};
+use ptvsd_client::{ConnectError, Debuggee, SessionEvent};
+use ptvsd_wire::ExceptionMode;
+use tokio::sync::mpsc;
+
+use crate::Failure;
+use crate::answer::Answer;
+use crate::configuration::Configuration;
+use crate::program::Program;
+use crate::session::{Editor, Phase, Session};
+
+impl Session {
+    pub(crate) fn initialize(
+        &mut self,
+        arguments: InitializeArguments,
+        answer: Answer<Initialize>,
+    ) {
+        self.editor = Editor {
+            lines_start_at_1: arguments.lines_start_at1.unwrap_or(true),
+            columns_start_at_1: arguments.columns_start_at1.unwrap_or(true),
+            invalidated_event: arguments.supports_invalidated_event.unwrap_or(false),
+        };
+        answer.ok(Capabilities {
+            supports_configuration_done_request: Some(true),
+            supports_evaluate_for_hovers: Some(true),
+            supports_value_formatting_options: Some(true),
+            supports_delayed_stack_trace_loading: Some(true),
+            supports_clipboard_context: Some(true),
+            ..Capabilities::default()
+        });
+    }
+
+    /// Not waited for by any editor before it goes on to set breakpoints, and
+    /// given up by Neovim after four seconds: answered as soon as the server
+    /// has taken us, whatever the program is doing.
+    pub(crate) fn attach(&mut self, request: &RawRequest) {
+        let answer = self.answer_to::<Attach>(request);
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Attaching(_) | Phase::Attached(_) => {
+                return answer.fail(Failure::AttachedAlready);
+            }
+            Phase::Leaving | Phase::Over => return answer.fail(Failure::SessionOver),
+        }
+        let configuration = match Configuration::from_arguments(request, &*self.environment) {
+            Ok(configuration) => configuration,
+            Err(failure) => return answer.fail(failure),
+        };
+        for key in &configuration.unknown {
+            self.console(format!(
+                "The attach configuration has {key:?}, which means nothing to this adapter."
+            ));
+        }
+        if let Some(path) = &configuration.log_file
+            && let Err(error) = self.environment.log_to(path)
+        {
+            self.console(format!("logFile {}: {error}.", path.display()));
+        }
+        self.phase = Phase::Attaching(Vec::new());
+        let (target, options) = (configuration.target.clone(), configuration.attach_options());
+        let limit = configuration.connect_timeout;
+        self.when_done(
+            async move { ptvsd_client::attach(&target, &options, limit).await },
+            move |session, outcome| session.attach_ended(configuration, outcome, answer),
+        );
+    }
+
+    fn attach_ended(
+        &mut self,
+        configuration: Configuration,
+        outcome: Result<(Debuggee, mpsc::Receiver<SessionEvent>), ConnectError>,
+        answer: Answer<Attach>,
+    ) {
+        let leave = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Attaching(leave) => leave,
+            _ => Vec::new(),
+        };
+        let (debuggee, events) = match outcome {
+            Ok(session) => session,
+            Err(error) => {
+                answer.fail(error.into());
+                if !leave.is_empty() {
+                    leave.into_iter().for_each(|done| done());
+                    self.phase = Phase::Over;
+                }
+                return;
+            }
+        };
+        // Until the editor asks for exceptions, none is to stop the program.
+        // The server's own default is to report what nothing handles.
+        debuggee.set_exceptions(ExceptionMode::NEVER, Vec::new());
+        self.events = Some(events);
+        self.introduce(&debuggee, &configuration);
+        self.phase = Phase::Attached(Box::new(Program::new(debuggee, configuration)));
+        self.send_all_breakpoints();
+        answer.ok(());
+        if !leave.is_empty() {
+            self.leave(leave);
+        }
+    }
+
+    fn introduce(&self, debuggee: &Debuggee, configuration: &Configuration) {
+        let attached = debuggee.attached();
+        let target = &configuration.target;
+        self.console(format!(
+            "Attached to process {} at {target}: Python {}.{}.{}, ptvsd {} (protocol version {}).",
+            attached.process_id,
+            attached.major,
+            attached.minor,
+            attached.micro,
+            debuggee.dialect().releases(),
+            debuggee.dialect(),
+        ));
+        self.outbox.event::<events::Process>(ProcessBody {
+            name: format!("Python at {target}"),
+            system_process_id: (attached.process_id > 0).then_some(attached.process_id),
+            is_local_process: Some(is_loopback(&target.host)),
+            start_method: Some(ProcessEventStartMethod::Attach),
+            ..ProcessBody::default()
+        });
+        if !debuggee.dialect().has_attach_options() && configuration.has_options() {
+            self.console(format!(
+                "ptvsd {} takes no options: justMyCode, redirectOutput, django and \
+                 breakOnSystemExitZero have no effect.",
+                debuggee.dialect().releases()
+            ));
+        }
+        if configuration.allow_terminate {
+            self.outbox
+                .event::<events::Capabilities>(events::CapabilitiesBody {
+                    capabilities: Capabilities {
+                        supports_terminate_request: Some(true),
+                        support_terminate_debuggee: Some(true),
+                        ..Capabilities::default()
+                    },
+                });
+        }
+    }
+
+    /// The breakpoints are set. A program that has stopped since the attach
+    /// goes on, or the editor is told.
+    pub(crate) fn configuration_done(&mut self, _: NoArguments, answer: Answer<ConfigurationDone>) {
+        self.configured = true;
+        answer.ok(());
+        self.report_held_stops();
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

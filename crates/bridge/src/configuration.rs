@@ -1,0 +1,366 @@
+//! The attach configuration: what a person writes in `launch.json`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ptvsd_client::{AttachOptions, DEFAULT_PORT, Scheme, Secret, Target};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Failure;
+use crate::files::PathMapping;
+
+/// A variable that a workspace's file may name must begin with this: such a
+/// file must not be able to send any variable to any host.
+const SECRET_VARIABLE_PREFIX: &str = "PTVSD_";
+
+/// Keys that are not the adapter's: editors add them, or keep them for
+/// themselves. Those that begin with two underscores are theirs as well.
+const EDITORS_KEYS: [&str; 16] = [
+    "name",
+    "type",
+    "request",
+    "noDebug",
+    "preLaunchTask",
+    "postDebugTask",
+    "preRestartTask",
+    "postRestartTask",
+    "internalConsoleOptions",
+    "presentation",
+    "suppressMultipleSessionWarning",
+    "debugServer",
+    "serverReadyAction",
+    "windows",
+    "osx",
+    "linux",
+];
+
+/// What a session may use of the machine that it runs on.
+pub trait Environment: Send + Sync {
+    /// The value of an environment variable.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// Writes what happens from now on to this file as well.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    fn log_to(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A checked attach configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configuration {
+    pub(crate) target: Target,
+    pub(crate) path_mappings: Vec<PathMapping>,
+    pub(crate) stop_on_entry: bool,
+    pub(crate) just_my_code: bool,
+    pub(crate) redirect_output: bool,
+    pub(crate) django: bool,
+    pub(crate) break_on_system_exit_zero: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_stop: Option<Duration>,
+    pub(crate) allow_terminate: bool,
+    pub(crate) show_globals: bool,
+    pub(crate) log_file: Option<PathBuf>,
+    /// Keys that mean nothing here.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// The configuration as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    target: Option<String>,
+    connect: Option<Connect>,
+    host: Option<String>,
+    port: Option<Value>,
+    secret: Option<String>,
+    secret_env: Option<String>,
+    path_mappings: Option<Vec<PathMapping>>,
+    stop_on_entry: Option<bool>,
+    just_my_code: Option<bool>,
+    redirect_output: Option<bool>,
+    django: Option<bool>,
+    connect_timeout: Option<f64>,
+    #[allow(dead_code, reason = "checked for its type; there is one way to attach")]
+    agent: Option<bool>,
+    max_stop: Option<f64>,
+    allow_terminate: Option<bool>,
+    break_on_system_exit_zero: Option<bool>,
+    show_globals: Option<bool>,
+    log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Connect {
+    host: Option<String>,
+    port: Option<Value>,
+}
+
+/// The keys of [`Written`].
+const KEYS: [&str; 18] = [
+    "target",
+    "connect",
+    "host",
+    "port",
+    "secret",
+    "secretEnv",
+    "pathMappings",
+    "stopOnEntry",
+    "justMyCode",
+    "redirectOutput",
+    "django",
+    "connectTimeout",
+    "agent",
+    "maxStop",
+    "allowTerminate",
+    "breakOnSystemExitZero",
+    "showGlobals",
+    "logFile",
+];
+
+impl Configuration {
+    /// Checks what an editor sent.
+    ///
+    /// # Errors
+    ///
+    /// Names the field that is wrong.
+    pub fn from_arguments(
+        request: &dap_wire::RawRequest,
+        environment: &dyn Environment,
+    ) -> Result<Configuration, Failure> {
+        let written: Written = request
+            .arguments_as()
+            .map_err(|why| Failure::BadConfiguration(format!("attach configuration: {why}")))?;
+        let unknown = unknown_keys(&request.arguments);
+        let target = target(&written, environment)?;
+        Ok(Configuration {
+            target,
+            path_mappings: written.path_mappings.unwrap_or_default(),
+            stop_on_entry: written.stop_on_entry.unwrap_or(false),
+            just_my_code: written.just_my_code.unwrap_or(true),
+            redirect_output: written.redirect_output.unwrap_or(true),
+            django: written.django.unwrap_or(false),
+            break_on_system_exit_zero: written.break_on_system_exit_zero.unwrap_or(false),
+            connect_timeout: seconds("connectTimeout", written.connect_timeout)?
+                .unwrap_or(Duration::from_secs(3)),
+            max_stop: seconds("maxStop", written.max_stop)?,
+            allow_terminate: written.allow_terminate.unwrap_or(false),
+            show_globals: written.show_globals.unwrap_or(true),
+            log_file: written.log_file,
+            unknown,
+        })
+    }
+
+    /// Whether it asks for anything that a server must be told.
+    pub(crate) fn has_options(&self) -> bool {
+        !self.just_my_code || !self.redirect_output || self.django || self.break_on_system_exit_zero
+    }
+
+    pub(crate) fn attach_options(&self) -> AttachOptions {
+        AttachOptions {
+            redirect_output: self.redirect_output,
+            debug_standard_library: !self.just_my_code,
+            django: self.django,
+            break_on_system_exit_zero: self.break_on_system_exit_zero,
+        }
+    }
+}
+
+fn unknown_keys(arguments: &Value) -> Vec<String> {
+    let Some(arguments) = arguments.as_object() else {
+        return Vec::new();
+    };
+    arguments
+        .keys()
+        .filter(|key| {
+            !key.starts_with("__")
+                && !KEYS.contains(&key.as_str())
+                && !EDITORS_KEYS.contains(&key.as_str())
+        })
+        .cloned()
+        .collect()
+}
+
+fn target(written: &Written, environment: &dyn Environment) -> Result<Target, Failure> {
+    let wrong = |field: &str, why: String| Failure::BadConfiguration(format!("`{field}`: {why}"));
+    let mut target = match (&written.target, &written.connect, &written.host) {
+        (Some(text), ..) => text
+            .parse::<Target>()
+            .map_err(|error| wrong("target", error.to_string()))?,
+        (None, Some(connect), _) => at("connect", &connect.host, &connect.port)?,
+        (None, None, Some(_)) => at("host", &written.host, &written.port)?,
+        (None, None, None) if written.port.is_some() => at("port", &None, &written.port)?,
+        (None, None, None) => {
+            return Err(wrong(
+                "target",
+                "say where the program is, as tcp://secret@host:5678".to_owned(),
+            ));
+        }
+    };
+    if let Some(name) = &written.secret_env {
+        if !name.starts_with(SECRET_VARIABLE_PREFIX) {
+            return Err(wrong(
+                "secretEnv",
+                format!("the variable's name must begin with {SECRET_VARIABLE_PREFIX}"),
+            ));
+        }
+        let secret = environment.variable(name).ok_or_else(|| {
+            wrong(
+                "secretEnv",
+                format!("the variable {name} is not set where the adapter runs"),
+            )
+        })?;
+        target.secret = Secret::from(secret);
+    }
+    if let Some(secret) = &written.secret {
+        target.secret = Secret::from(secret.clone());
+    }
+    Ok(target)
+}
+
+/// A host and a port that are given one by one. Both have debugpy's defaults.
+fn at(field: &str, host: &Option<String>, port: &Option<Value>) -> Result<Target, Failure> {
+    let wrong = |why: &str| {
+        let name = if field == "connect" {
+            "connect.port"
+        } else {
+            "port"
+        };
+        Err(Failure::BadConfiguration(format!("`{name}`: {why}")))
+    };
+    const NOT_A_PORT: &str = "a port is a number from 1 to 65535";
+    // "${input:port}" comes as a string, and Lua's numbers as 5678.0.
+    let written = match port {
+        None | Some(Value::Null) => DEFAULT_PORT.to_string(),
+        Some(Value::String(text)) => text.trim().to_owned(),
+        Some(Value::Number(number)) => number.as_f64().unwrap_or(0.0).to_string(),
+        Some(_) => return wrong(NOT_A_PORT),
+    };
+    let port = match written.parse() {
+        Ok(port) if port > 0 => port,
+        _ => return wrong(NOT_A_PORT),
+    };
+    Ok(Target {
+        scheme: Scheme::Tcp,
+        secret: Secret::default(),
+        host: host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
+        port,
+    })
+}
+
+fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>, Failure> {
+    match value {
+        None => Ok(None),
+        Some(0.0) => Ok(None),
+        Some(value) => match Duration::try_from_secs_f64(value) {
+            Ok(duration) => Ok(Some(duration)),
+            Err(_) => Err(Failure::BadConfiguration(format!(
+                "`{field}`: a number of seconds cannot be {value}"
+            ))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use dap_wire::RawRequest;
+    use serde_json::json;
+
+    use super::*;
+
+    impl Environment for HashMap<&str, &str> {
+        fn variable(&self, name: &str) -> Option<String> {
+            self.get(name).map(|value| (*value).to_owned())
+        }
+
+        fn log_to(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn read(arguments: Value) -> Result<Configuration, String> {
+        let request = RawRequest {
+            seq: 1,
+            command: "attach".to_owned(),
+            arguments,
+        };
+        let secrets = HashMap::from([("PTVSD_X", "from-env")]);
+        Configuration::from_arguments(&request, &secrets)
+            .map_err(|failure| dap_wire::ErrorAnswer::from(failure).detail)
+    }
+
+    #[test]
+    fn every_way_to_say_where() {
+        for (arguments, shown, secret) in [
+            (
+                json!({"target": "tcp://my_secret@example.org"}),
+                "tcp://example.org:5678",
+                "my_secret",
+            ),
+            (
+                json!({"connect": {"host": "h", "port": 1}}),
+                "tcp://h:1",
+                "",
+            ),
+            (json!({"connect": {"port": "5"}}), "tcp://127.0.0.1:5", ""),
+            (
+                json!({"host": "h", "port": 2.0, "secret": "s"}),
+                "tcp://h:2",
+                "s",
+            ),
+            (json!({"port": 3}), "tcp://127.0.0.1:3", ""),
+            (
+                json!({"target": "a@h", "secretEnv": "PTVSD_X"}),
+                "tcp://h:5678",
+                "from-env",
+            ),
+        ] {
+            let configuration = read(arguments.clone()).unwrap();
+            assert_eq!(configuration.target.to_string(), shown, "{arguments}");
+            assert_eq!(configuration.target.secret.expose(), secret, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (arguments, named) in [
+            (json!({}), "`target`"),
+            (json!({"target": "http://x"}), "`target`"),
+            (json!({"target": 5}), "target"),
+            (json!({"host": "h", "port": 70000}), "`port`"),
+            (json!({"connect": {"port": "x"}}), "`connect.port`"),
+            (json!({"target": "h", "secretEnv": "HOME"}), "`secretEnv`"),
+            (
+                json!({"target": "h", "secretEnv": "PTVSD_ABSENT"}),
+                "PTVSD_ABSENT",
+            ),
+            (
+                json!({"target": "h", "connectTimeout": -1}),
+                "`connectTimeout`",
+            ),
+            (json!({"target": "h", "stopOnEntry": "yes"}), "stopOnEntry"),
+            (
+                json!({"target": "h", "pathMappings": [{"localRoot": 1}]}),
+                "localRoot",
+            ),
+        ] {
+            let message = read(arguments.clone()).unwrap_err();
+            assert!(message.contains(named), "{arguments}: {message}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_listed_and_editors_own_are_not() {
+        let configuration = read(json!({
+            "target": "h", "name": "n", "request": "attach", "type": "ptvsd-bridge",
+            "__sessionId": "1", "secert": "typo", "logFile": "x",
+        }))
+        .unwrap();
+        assert_eq!(configuration.unknown, ["secert"]);
+    }
+}

@@ -1,0 +1,295 @@
+//! Which local file is which file of the program.
+//!
+//! In order: the configured mappings; a loaded module that ends in the same
+//! path; else the local path as it is, which the server compares by the file's
+//! name (and its folders, as far up as they are packages).
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Deserialize;
+
+/// A folder here and the same folder there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PathMapping {
+    /// On the editor's side.
+    pub(crate) local_root: String,
+    /// On the program's side.
+    pub(crate) remote_root: String,
+}
+
+/// Where a breakpoint of a local file goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remote {
+    /// To this file, which is loaded.
+    Loaded(String),
+    /// To this file, which may be loaded later.
+    Expected(String),
+    /// More than one loaded module could be meant.
+    Ambiguous(Vec<String>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    mappings: Vec<PathMapping>,
+    /// Source paths of the modules that are loaded, there.
+    modules: BTreeSet<String>,
+    /// From there to here, as found out.
+    learned: HashMap<String, String>,
+}
+
+impl Files {
+    pub(crate) fn new(mappings: Vec<PathMapping>) -> Files {
+        Files {
+            mappings,
+            ..Files::default()
+        }
+    }
+
+    /// Whether the configuration says where files are.
+    pub(crate) fn has_mappings(&self) -> bool {
+        !self.mappings.is_empty()
+    }
+
+    /// Whether the program runs on Jython: its standard library is in a jar.
+    pub(crate) fn are_of_jython(&self) -> bool {
+        self.modules
+            .iter()
+            .any(|module| module.contains(".jar/Lib/") || module.starts_with("__pyclasspath__"))
+    }
+
+    /// A module is loaded. Returns the path of its source.
+    pub(crate) fn module_loaded(&mut self, file: &str) -> String {
+        let source = source_of(file);
+        self.modules.insert(source.clone());
+        source
+    }
+
+    pub(crate) fn remote_of(&mut self, local: &str) -> Remote {
+        if let Some(mapped) = self.mapped_to_remote(local) {
+            return if self.is_loaded(&mapped) {
+                Remote::Loaded(mapped)
+            } else {
+                Remote::Expected(mapped)
+            };
+        }
+        let mut best = self.best_modules(local);
+        match (best.pop(), best.is_empty()) {
+            (None, _) => Remote::Expected(local.to_owned()),
+            (Some(module), true) => {
+                self.learned.retain(|_, known| known != local);
+                self.learned.insert(module.clone(), local.to_owned());
+                Remote::Loaded(module)
+            }
+            (Some(module), false) => {
+                best.push(module);
+                Remote::Ambiguous(best)
+            }
+        }
+    }
+
+    /// A breakpoint of this local file was hit in this file of the program.
+    pub(crate) fn learn(&mut self, remote: &str, local: &str) {
+        if self.mapped_to_local(remote).is_none() {
+            self.learned.insert(source_of(remote), local.to_owned());
+        }
+    }
+
+    /// The path to show for a file of the program; its own if no local one
+    /// is known.
+    pub(crate) fn local_of(&self, remote: &str) -> String {
+        let remote = source_of(remote);
+        if let Some(local) = self.mapped_to_local(&remote) {
+            return local;
+        }
+        self.learned.get(&remote).cloned().unwrap_or(remote)
+    }
+
+    fn is_loaded(&self, remote: &str) -> bool {
+        self.modules.contains(remote) || self.modules.iter().any(|module| same_path(module, remote))
+    }
+
+    /// The loaded modules with the longest common end; none if not even the
+    /// names of the files are the same.
+    fn best_modules(&self, local: &str) -> Vec<String> {
+        let mut best = (0, Vec::new());
+        for module in &self.modules {
+            let common = common_tail(local, module);
+            if common > best.0 {
+                best = (common, Vec::new());
+            }
+            if common > 0 && common == best.0 {
+                best.1.push(module.clone());
+            }
+        }
+        best.1
+    }
+
+    fn mapped_to_remote(&self, local: &str) -> Option<String> {
+        self.mappings
+            .iter()
+            .filter_map(|m| move_path(local, &m.local_root, &m.remote_root))
+            .max_by_key(|(depth, _)| *depth)
+            .map(|(_, path)| path)
+    }
+
+    fn mapped_to_local(&self, remote: &str) -> Option<String> {
+        self.mappings
+            .iter()
+            .filter_map(|m| move_path(remote, &m.remote_root, &m.local_root))
+            .max_by_key(|(depth, _)| *depth)
+            .map(|(_, path)| path)
+    }
+}
+
+/// The source of a compiled module: Python 2 lists most modules as `x.pyc`,
+/// Jython as `x$py.class`. Breakpoints sent for those are bound and never hit.
+fn source_of(file: &str) -> String {
+    let stem = file
+        .strip_suffix(".pyc")
+        .or_else(|| file.strip_suffix(".pyo"))
+        .or_else(|| file.strip_suffix("$py.class"));
+    match stem {
+        Some(stem) => format!("{stem}.py"),
+        None => file.to_owned(),
+    }
+}
+
+/// `path` below `to` as it is below `from`, and how deep `from` is.
+fn move_path(path: &str, from: &str, to: &str) -> Option<(usize, String)> {
+    let from_parts = parts(from);
+    let path_parts = parts(path);
+    let rest = path_parts.get(from_parts.len()..)?;
+    let windows = is_windows(from);
+    let inside = from_parts
+        .iter()
+        .zip(&path_parts)
+        .all(|(a, b)| same_part(a, b, windows));
+    if !inside {
+        return None;
+    }
+    let separator = if is_windows(to) { '\\' } else { '/' };
+    let mut moved = to.trim_end_matches(['/', '\\']).to_owned();
+    for part in rest {
+        moved.push(separator);
+        moved.push_str(part);
+    }
+    Some((from_parts.len(), moved))
+}
+
+/// How many last parts two paths have in common.
+fn common_tail(a: &str, b: &str) -> usize {
+    let windows = is_windows(a) || is_windows(b);
+    parts(a)
+        .iter()
+        .rev()
+        .zip(parts(b).iter().rev())
+        .take_while(|(a, b)| same_part(a, b, windows))
+        .count()
+}
+
+fn same_path(a: &str, b: &str) -> bool {
+    let windows = is_windows(a) || is_windows(b);
+    let (a, b) = (parts(a), parts(b));
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| same_part(a, b, windows))
+}
+
+fn same_part(a: &str, b: &str, windows: bool) -> bool {
+    a == b || windows && a.to_lowercase() == b.to_lowercase()
+}
+
+fn parts(path: &str) -> Vec<&str> {
+    let windows = is_windows(path);
+    path.split(|c| c == '/' || windows && c == '\\')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect()
+}
+
+/// A drive letter or backslashes.
+fn is_windows(path: &str) -> bool {
+    path.contains('\\')
+        || matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
+/// The last part of a path, of whichever system.
+pub(crate) fn file_name(path: &str) -> &str {
+    parts(path).last().copied().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(local: &str, remote: &str) -> PathMapping {
+        PathMapping {
+            local_root: local.to_owned(),
+            remote_root: remote.to_owned(),
+        }
+    }
+
+    #[test]
+    fn mappings_between_systems() {
+        for (local_root, remote_root, local, remote) in [
+            ("/home/me/p", "/srv/p", "/home/me/p/a/b.py", "/srv/p/a/b.py"),
+            (
+                "/home/me/p/",
+                "C:\\p",
+                "/home/me/p/a/b.py",
+                "C:\\p\\a\\b.py",
+            ),
+            ("c:\\me\\p", "/srv/p", "C:\\Me\\P\\a\\b.py", "/srv/p/a/b.py"),
+            ("/p", "\\\\host\\share", "/p/b.py", "\\\\host\\share\\b.py"),
+        ] {
+            let mut files = Files::new(vec![mapping(local_root, remote_root)]);
+            assert_eq!(files.remote_of(local), Remote::Expected(remote.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_deepest_mapping_wins_and_a_folder_is_no_prefix_of_its_sibling() {
+        let mut files = Files::new(vec![mapping("/p", "/x"), mapping("/p/sub", "/y")]);
+        assert_eq!(
+            files.remote_of("/p/sub/a.py"),
+            Remote::Expected("/y/a.py".to_owned())
+        );
+        assert_eq!(
+            files.remote_of("/p/subway/a.py"),
+            Remote::Expected("/x/subway/a.py".to_owned())
+        );
+        assert_eq!(files.local_of("/y/a.py"), "/p/sub/a.py");
+    }
+
+    #[test]
+    fn a_loaded_module_with_the_longest_common_end_is_it() {
+        let mut files = Files::new(Vec::new());
+        files.module_loaded("/srv/app/models/__init__.pyc");
+        files.module_loaded("/srv/app/views/__init__.py");
+        assert_eq!(
+            files.remote_of("/home/me/models/__init__.py"),
+            Remote::Loaded("/srv/app/models/__init__.py".to_owned())
+        );
+        assert_eq!(
+            files.local_of("/srv/app/models/__init__.pyc"),
+            "/home/me/models/__init__.py"
+        );
+        assert_eq!(
+            files.remote_of("/home/me/__init__.py"),
+            Remote::Ambiguous(vec![
+                "/srv/app/models/__init__.py".to_owned(),
+                "/srv/app/views/__init__.py".to_owned()
+            ])
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_loaded_is_sent_as_it_is() {
+        let mut files = Files::new(Vec::new());
+        files.module_loaded("/srv/app/a.py");
+        assert_eq!(
+            files.remote_of("/home/me/b.py"),
+            Remote::Expected("/home/me/b.py".to_owned())
+        );
+        files.learn("/srv/app/b.py", "/home/me/b.py");
+        assert_eq!(files.local_of("/srv/app/b.py"), "/home/me/b.py");
+    }
+}

@@ -1,0 +1,314 @@
+//! The sending half of a connection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::envelope::{BadMessage, Event, RawRequest, Request};
+use crate::queue::Queue;
+use crate::responder::{ErrorAnswer, Responder};
+
+/// How much output waits for an editor that does not read: 64 MiB. Beyond
+/// that the oldest is dropped, and a line of output says so in its place.
+pub const MAX_QUEUED_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Sends to the editor, in order, without ever waiting for it.
+///
+/// Clones share one connection; the stream is closed when the last clone and
+/// the last [`Responder`] are gone and everything is written.
+#[derive(Clone)]
+pub struct Outbox {
+    sender: Arc<Sender>,
+}
+
+/// Tells the writer when nobody can send any more.
+struct Sender(Arc<Queue>);
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        Self {
+            sender: Arc::new(Sender(queue)),
+        }
+    }
+
+    fn queue(&self) -> &Queue {
+        &self.sender.0
+    }
+
+    /// Sends an event.
+    pub fn event<E: Event>(&self, body: E::Body) {
+        let droppable = E::droppable_lines(&body);
+        match to_json(&body) {
+            Ok(body) => {
+                let body = body.map_or_else(String::new, |body| format!(",\"body\":{body}"));
+                let members = format!("\"type\":\"event\",\"event\":{}{body}", quoted(E::EVENT));
+                self.queue().push(Bytes::from(members), droppable);
+            }
+            Err(error) => tracing::error!(event = E::EVENT, %error, "an event that is no JSON"),
+        }
+    }
+
+    /// The duty to answer `request`.
+    pub fn responder(&self, request: &RawRequest) -> Responder {
+        Responder::new(self.clone(), request.seq, request.command.clone())
+    }
+
+    /// The duty to answer a message that could not be used, if it has a number
+    /// to answer to.
+    pub fn responder_to_bad(&self, message: &BadMessage) -> Option<Responder> {
+        let command = message.command.clone().unwrap_or_default();
+        Some(Responder::new(self.clone(), message.seq?, command))
+    }
+
+    /// The same as [`Responder::ok`].
+    pub fn respond<R: Request>(&self, request: Responder, body: R::Response) {
+        request.ok::<R>(body);
+    }
+
+    /// Ends when everything that was sent before is written and flushed, or
+    /// cannot be written any more. An editor that does not read holds this up:
+    /// give it a limit.
+    pub async fn flushed(&self) {
+        self.queue().flushed().await;
+    }
+
+    /// True when the editor is gone; whatever is sent then is forgotten.
+    pub fn is_closed(&self) -> bool {
+        self.queue().is_closed()
+    }
+
+    /// Ends when the editor is gone, as far as writing can tell.
+    pub async fn closed(&self) {
+        self.queue().closed().await;
+    }
+
+    pub(crate) fn success<T: Serialize>(
+        &self,
+        seq: i64,
+        command: &str,
+        body: &T,
+    ) -> Result<(), serde_json::Error> {
+        let body = to_json(body)?;
+        self.respond_with(seq, command, true, None, body.as_deref());
+        Ok(())
+    }
+
+    pub(crate) fn failure(&self, seq: i64, command: &str, error: &ErrorAnswer) {
+        let body = serde_json::json!({
+            "error": {
+                "id": error.id,
+                "format": error.detail,
+                "showUser": error.show_user,
+            }
+        });
+        let message = Some(error.message.as_str());
+        self.respond_with(seq, command, false, message, Some(&body.to_string()));
+    }
+
+    fn respond_with(
+        &self,
+        seq: i64,
+        command: &str,
+        success: bool,
+        message: Option<&str>,
+        body: Option<&str>,
+    ) {
+        let mut members = format!(
+            "\"type\":\"response\",\"request_seq\":{seq},\"success\":{success},\"command\":{}",
+            quoted(command)
+        );
+        if let Some(message) = message {
+            members.push_str(",\"message\":");
+            members.push_str(&quoted(message));
+        }
+        if let Some(body) = body {
+            members.push_str(",\"body\":");
+            members.push_str(body);
+        }
+        self.queue().push(Bytes::from(members), None);
+    }
+}
+
+/// `body` as JSON; `None` when it is nothing, which leaves no member at all.
+fn to_json<T: Serialize>(body: &T) -> Result<Option<String>, serde_json::Error> {
+    let json = serde_json::to_string(body)?;
+    Ok((json != "null").then_some(json))
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::Outbox;
+    use crate::envelope::RawRequest;
+    use crate::events::{Initialized, Output, OutputBody, Stopped, StoppedBody, Terminated};
+    use crate::queue::Queue;
+    use crate::requests::{Next, Threads, ThreadsResponse};
+    use crate::types::{StoppedReason, Thread};
+
+    fn outbox(output_limit: usize) -> (Outbox, Arc<Queue>) {
+        let queue = Arc::new(Queue::new(output_limit));
+        (Outbox::new(Arc::clone(&queue)), queue)
+    }
+
+    fn print(outbox: &Outbox, text: &str) {
+        outbox.event::<Output>(OutputBody {
+            output: text.to_owned(),
+            ..OutputBody::default()
+        });
+    }
+
+    fn stop(outbox: &Outbox) {
+        outbox.event::<Stopped>(StoppedBody {
+            reason: StoppedReason::FunctionBreakpoint,
+            ..StoppedBody::default()
+        });
+    }
+
+    /// What leaves until the outbox is gone.
+    async fn leaving(outbox: Outbox, queue: &Queue) -> Vec<Value> {
+        drop(outbox);
+        let mut messages = Vec::new();
+        while let Some(message) = queue.next().await {
+            let text = std::str::from_utf8(&message).unwrap();
+            let (header, body) = text.split_once("\r\n\r\n").unwrap();
+            assert_eq!(header, format!("Content-Length: {}", body.len()));
+            messages.push(serde_json::from_str(body).unwrap());
+        }
+        messages
+    }
+
+    fn texts(messages: &[Value]) -> Vec<&str> {
+        let text = |message: &'_ Value| message["event"] == "stopped";
+        messages
+            .iter()
+            .map(|m| {
+                if text(m) {
+                    "stopped"
+                } else {
+                    m["body"]["output"].as_str().unwrap()
+                }
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn messages_as_they_leave() {
+        let (outbox, queue) = outbox(usize::MAX);
+        let request = |seq, command: &str| RawRequest {
+            seq,
+            command: command.to_owned(),
+            arguments: Value::Null,
+        };
+        outbox.event::<Initialized>(());
+        outbox.event::<Terminated>(None);
+        outbox.responder(&request(0, "next")).ok::<Next>(());
+        let main = Thread {
+            id: 1,
+            name: "Main \"thread\"".to_owned(),
+        };
+        let threads = ThreadsResponse {
+            threads: vec![main],
+        };
+        outbox.respond::<Threads>(outbox.responder(&request(5, "threads")), threads);
+        stop(&outbox);
+        let expected = [
+            json!({"seq": 1, "type": "event", "event": "initialized"}),
+            json!({"seq": 2, "type": "event", "event": "terminated"}),
+            json!({"seq": 3, "type": "response", "request_seq": 0, "success": true, "command": "next"}),
+            json!({"seq": 4, "type": "response", "request_seq": 5, "success": true, "command": "threads",
+                "body": {"threads": [{"id": 1, "name": "Main \"thread\""}]}}),
+            json!({"seq": 5, "type": "event", "event": "stopped", "body": {"reason": "function breakpoint"}}),
+        ];
+        assert_eq!(leaving(outbox, &queue).await, expected);
+    }
+
+    #[tokio::test]
+    async fn old_output_gives_way_and_nothing_else_does() {
+        let (outbox, queue) = outbox(150); // room for two of these
+        print(&outbox, "one\n");
+        print(&outbox, "two\nthree\n");
+        stop(&outbox);
+        for line in ["four\n", "five\n", "six\n"] {
+            print(&outbox, line);
+        }
+        stop(&outbox);
+        let left = leaving(outbox, &queue).await;
+        assert_eq!(
+            texts(&left),
+            [
+                "3 lines of output were dropped because the editor did not read them\n",
+                "stopped",
+                "1 line of output was dropped because the editor did not read them\n",
+                "five\n",
+                "six\n",
+                "stopped",
+            ]
+        );
+        let numbers: Vec<_> = left.iter().map(|message| message["seq"].clone()).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[tokio::test]
+    async fn output_larger_than_the_limit_is_only_noted() {
+        let (outbox, queue) = outbox(200);
+        print(&outbox, &"x".repeat(1000));
+        print(&outbox, "small\n");
+        let left = leaving(outbox, &queue).await;
+        assert_eq!(left.len(), 2);
+        assert_eq!(texts(&left)[1], "small\n");
+    }
+
+    #[tokio::test]
+    async fn room_comes_back_as_output_leaves() {
+        let (outbox, queue) = outbox(200);
+        for n in 0..50 {
+            print(&outbox, &format!("{n}\n"));
+            let message = queue.next().await.unwrap();
+            assert!(
+                std::str::from_utf8(&message)
+                    .unwrap()
+                    .contains(&format!("\"{n}\\n\""))
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn flushed_waits_for_what_was_sent_and_no_longer() {
+        let (outbox, queue) = outbox(200);
+        outbox.flushed().await;
+        print(&outbox, "one\n");
+        let waiting = tokio::spawn({
+            let outbox = outbox.clone();
+            async move { outbox.flushed().await }
+        });
+        tokio::task::yield_now().await;
+        queue.next().await.unwrap();
+        print(&outbox, "two\n");
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "it is taken but not written");
+        queue.written();
+        waiting.await.unwrap();
+        let waiting = tokio::spawn({
+            let outbox = outbox.clone();
+            async move { outbox.flushed().await }
+        });
+        queue.close();
+        waiting.await.unwrap();
+        assert!(outbox.is_closed());
+    }
+}

@@ -1,0 +1,253 @@
+//! What can go wrong, said so that a person knows what to do.
+
+use std::io;
+use std::time::Duration;
+
+use ptvsd_wire::handshake::Foreign;
+use ptvsd_wire::{PyText, WireError};
+
+use crate::Target;
+
+/// Why no session, or no answer about a process, could be had. Each text
+/// says what was tried, what came back, and what to do next; the cause is in
+/// it, and no `source()` of it, so that nobody prints it twice.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address.
+    #[error("the host {host:?} is not known here ({cause}). Check its spelling in the target.")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// No connection.
+    #[error("{target} did not accept a connection ({cause}). {}", connect_remedy(.cause))]
+    Connect {
+        /// Where to.
+        target: Target,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Too slow.
+    #[error("{target}: {stage} took longer than {} s. {}", .limit.as_secs_f32(), .stage.remedy())]
+    TimedOut {
+        /// Where to.
+        target: Target,
+        /// What was waited for.
+        stage: Stage,
+        /// The limit for the whole of it.
+        limit: Duration,
+    },
+    /// The other side closed, or the network did.
+    #[error("{target} closed the connection during {stage}{}. {}", cause_text(.cause), closed_remedy(*.stage))]
+    Closed {
+        /// Where to.
+        target: Target,
+        /// What was waited for.
+        stage: Stage,
+        /// What the system said, if anything.
+        cause: Option<io::Error>,
+    },
+    /// Somebody else listens there.
+    #[error("{target} is not a legacy ptvsd server: {}", foreign_text(.foreign))]
+    Foreign {
+        /// Where to.
+        target: Target,
+        /// Who it looks like.
+        foreign: Foreign,
+    },
+    /// A ptvsd that no release has shown.
+    #[error(
+        "{target} is a ptvsd server of protocol version {version}, which is not known: ptvsd 2.0 \
+         to 3.2 (versions 2 to 8) are"
+    )]
+    UnknownVersion {
+        /// Where to.
+        target: Target,
+        /// What it calls its version.
+        version: i64,
+    },
+    /// The secret is wrong.
+    #[error(
+        "{target} refused the secret. It must be exactly what the program passes to \
+         ptvsd.enable_attach(); characters such as @ / % are percent-encoded in a target."
+    )]
+    WrongSecret {
+        /// Where to.
+        target: Target,
+    },
+    /// Somebody is attached already.
+    #[error(
+        "{target} has a debugger attached already, or one that died without detaching. Detach it \
+         there first. If it died while the program was running, the server notices when the \
+         program next prints something."
+    )]
+    AlreadyAttached {
+        /// Where to.
+        target: Target,
+    },
+    /// The server failed on the request itself.
+    #[error("{target} failed during {stage}: {message}")]
+    Failed {
+        /// Where to.
+        target: Target,
+        /// What was waited for.
+        stage: Stage,
+        /// What it said: the last line of a Python traceback.
+        message: String,
+    },
+    /// What came is no message.
+    #[error("{target} sent something that is no message of the protocol: {cause}")]
+    Wire {
+        /// Where to.
+        target: Target,
+        /// What it was.
+        cause: WireError,
+    },
+    /// TLS.
+    #[error(
+        "{target}: this version cannot speak TLS yet. Forward the port (ssh -L \
+         5678:localhost:{}) and attach to tcp://localhost:5678 if the program's server is \
+         plain.", .target.port
+    )]
+    TlsNotSupported {
+        /// Where to.
+        target: Target,
+    },
+}
+
+/// What a connection was waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// TCP.
+    Connecting,
+    /// The server's first words.
+    Greeting,
+    /// Whether the secret is right.
+    Authentication,
+    /// What process it is.
+    Info,
+    /// Whether it takes a debugger.
+    Attach,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Stage::Connecting => "connecting",
+            Stage::Greeting => "the server's greeting",
+            Stage::Authentication => "checking the secret",
+            Stage::Info => "asking about the process",
+            Stage::Attach => "attaching",
+        })
+    }
+}
+
+impl Stage {
+    fn remedy(self) -> &'static str {
+        match self {
+            Stage::Connecting => {
+                "Is a firewall between? Check address and port, and that the program has called \
+                 ptvsd.enable_attach()."
+            }
+            Stage::Greeting => {
+                "Something accepts connections there but says nothing: the program's debug server \
+                 may use TLS (tcps://), the program may be stopped (Ctrl+Z, SIGSTOP) or busy in \
+                 native code, or an earlier client (a health check, a port scan) closed without \
+                 finishing and left the server waiting for ever."
+            }
+            Stage::Authentication | Stage::Info | Stage::Attach => {
+                "The program may be busy in native code, or it has ended. Try again."
+            }
+        }
+    }
+}
+
+fn closed_remedy(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Connecting | Stage::Greeting => {
+            "It ended before it had said what it is. A port that is forwarded (ssh -L, docker, a \
+             proxy) does that when nothing listens at its other end: has the program called \
+             ptvsd.enable_attach(), and with this port?"
+        }
+        Stage::Authentication | Stage::Info | Stage::Attach => {
+            "The program may have ended just now. Try again."
+        }
+    }
+}
+
+fn connect_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "Nothing listens on that port: has the program called ptvsd.enable_attach(), and with \
+             this port?"
+        }
+        _ => "Check address and port, and that no firewall is between.",
+    }
+}
+
+fn cause_text(cause: &Option<io::Error>) -> String {
+    cause
+        .as_ref()
+        .map(|error| format!(" ({error})"))
+        .unwrap_or_default()
+}
+
+fn foreign_text(foreign: &Foreign) -> String {
+    match foreign {
+        Foreign::Dap => "it speaks the Debug Adapter Protocol itself, as ptvsd 4 and debugpy do. \
+                         Attach to it with your editor's ordinary Python debugger."
+            .to_owned(),
+        Foreign::Ssh => "an SSH server answered. Check the port, or forward ptvsd's port through \
+                         it: ssh -L 5678:localhost:5678 HOST."
+            .to_owned(),
+        Foreign::Http => "a web server answered. Check the port.".to_owned(),
+        Foreign::Tls => "it answered with TLS. Use tcps:// in the target.".to_owned(),
+        Foreign::Other(bytes) => {
+            let shown = bytes.get(..32).unwrap_or(bytes);
+            format!(
+                "its first bytes are \"{}\". Check the port.",
+                shown.escape_ascii()
+            )
+        }
+    }
+}
+
+/// The session has ended: the program ended, or the connection did, or the
+/// debugger detached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the debugging session is over")]
+pub struct SessionOver;
+
+/// Why a value could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluateError {
+    /// The program's own exception, as `str()` of it.
+    #[error("{0}")]
+    Raised(PyText),
+    /// The thread runs, or is in native code.
+    #[error("the thread is running: pause it first")]
+    Running,
+    /// The frame was of an earlier stop.
+    #[error("the program has moved on since: that frame is gone")]
+    Stale,
+    /// The program was resumed before the answer came.
+    #[error("cancelled, because the program was resumed")]
+    Resumed,
+    /// No answer.
+    #[error(
+        "no answer within {} s. The evaluation may still be running in the program; its thread \
+         goes on when it has finished.", .0.as_secs()
+    )]
+    TimedOut(Duration),
+    /// The dialect cannot do this.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Too much at once.
+    #[error("too many requests are under way in this session: wait for some of their answers")]
+    Busy,
+    /// The session ended before the answer came.
+    #[error("{0}")]
+    Over(#[from] SessionOver),
+}
