@@ -60,6 +60,7 @@ pub struct Configuration {
     pub(crate) django: bool,
     pub(crate) break_on_system_exit_zero: bool,
     pub(crate) connect_timeout: Duration,
+    pub(crate) agent: bool,
     pub(crate) max_stop: Option<Duration>,
     pub(crate) allow_terminate: bool,
     pub(crate) show_globals: bool,
@@ -84,7 +85,6 @@ struct Written {
     redirect_output: Option<bool>,
     django: Option<bool>,
     connect_timeout: Option<f64>,
-    #[allow(dead_code, reason = "checked for its type; there is one way to attach")]
     agent: Option<bool>,
     max_stop: Option<f64>,
     allow_terminate: Option<bool>,
@@ -146,6 +146,7 @@ impl Configuration {
             break_on_system_exit_zero: written.break_on_system_exit_zero.unwrap_or(false),
             connect_timeout: seconds("connectTimeout", written.connect_timeout)?
                 .unwrap_or(Duration::from_secs(3)),
+            agent: written.agent.unwrap_or(true),
             max_stop: seconds("maxStop", written.max_stop)?,
             allow_terminate: written.allow_terminate.unwrap_or(false),
             show_globals: written.show_globals.unwrap_or(true),
@@ -165,6 +166,7 @@ impl Configuration {
             debug_standard_library: !self.just_my_code,
             django: self.django,
             break_on_system_exit_zero: self.break_on_system_exit_zero,
+            agent: self.agent,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use dap_wire::events::{self, ModuleBody, OutputBody, ThreadBody};
 use dap_wire::types::{self, ModuleEventReason, ModuleId, OutputEventCategory, ThreadEventReason};
-use ptvsd_client::{Ended, SessionEvent};
+use ptvsd_client::{AgentStatus, Ended, SessionEvent};
 use ptvsd_wire::{OutputChannel, PyText};
 
 use crate::files::file_name;
@@ -21,7 +21,11 @@ impl Session {
         match event {
             // The modules are known, which tell what breakpoints are meant
             // for, and what is set from now on is not missed.
-            SessionEvent::Ready => self.outbox.event::<events::Initialized>(()),
+            SessionEvent::Ready(agent) => {
+                program.has_agent = agent == AgentStatus::Active;
+                self.outbox.event::<events::Initialized>(());
+                self.tell_without_agent(&agent);
+            }
             SessionEvent::ThreadStarted(thread) => {
                 let thread_id = program.threads.id_of(thread);
                 self.outbox.event::<events::Thread>(ThreadBody {
@@ -56,6 +60,20 @@ impl Session {
             SessionEvent::Output { text, channel, .. } => self.printed(&text, channel),
             SessionEvent::Ended(how) => self.program_ended(&how),
         }
+    }
+
+    /// Without the agent the session is as correct, and less safe.
+    fn tell_without_agent(&self, agent: &AgentStatus) {
+        let why = match agent {
+            AgentStatus::Active => return,
+            AgentStatus::Off => "\"agent\": false".to_owned(),
+            AgentStatus::Failed(why) => format!("the agent could not be put in: {why}"),
+        };
+        self.console(format!(
+            "The program is debugged without the agent ({why}). A resume waits until it is safe, \
+             0.2 s at most as a rule; and should this adapter be killed while the program is \
+             stopped, it stays stopped."
+        ));
     }
 
     fn module_loaded(&mut self, file: &PyText) {

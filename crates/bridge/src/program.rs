@@ -25,6 +25,8 @@ pub(crate) struct Program {
     /// The latest stop that was heard of, and the latest that was resumed
     /// from. What still comes of that one is of no interest.
     pub(crate) epochs: Epochs,
+    /// Our own code is in the program.
+    pub(crate) has_agent: bool,
     /// Told when the program has stopped.
     pub(crate) waiting_for_stop: Vec<oneshot::Sender<()>>,
 }
@@ -77,6 +79,7 @@ impl Program {
             containers: Handles::new("variables reference"),
             local_names: LocalNames::default(),
             epochs: Epochs::default(),
+            has_agent: false,
             waiting_for_stop: Vec::new(),
         }
     }

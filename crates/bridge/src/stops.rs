@@ -87,6 +87,8 @@ impl Session {
         let Ok(program) = self.program() else {
             return;
         };
+        // Without the agent, an exception stops its own thread only.
+        let all_stopped = program.has_agent || !matches!(reason, StopReason::Exception(_));
         let thread_id = program.threads.id_of(thread.thread());
         if let Some((_, local)) = &hit {
             let top = program.threads.get(thread_id).ok().and_then(|thread| {
@@ -110,7 +112,7 @@ impl Session {
             description,
             text,
             thread_id: Some(thread_id),
-            all_threads_stopped: Some(!matches!(reason, StopReason::Exception(_))),
+            all_threads_stopped: Some(all_stopped),
             hit_breakpoint_ids: hit.map(|(id, _)| vec![id]),
             ..StoppedBody::default()
         });

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Dap(Dap),
     /// List the processes behind a connection target
     List(List),
+    /// Free a program that a debugger left stopped, or attached, when it died
+    Rescue(Rescue),
     /// Show the whole way on a real program: attach, break, look, step, detach
     Demo(Demo),
 }
@@ -57,6 +59,12 @@ pub(crate) struct List {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rescue {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod dap;
 mod demo;
 mod environment;
 mod list;
+mod rescue;
 mod shutdown;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         match cli.command.unwrap_or_default() {
             Command::Dap(arguments) => dap::run(&arguments, machine).await,
             Command::List(arguments) => list::run(&arguments).await,
+            Command::Rescue(arguments) => rescue::run(&arguments).await,
             Command::Demo(arguments) => demo::run(&arguments).await,
         }
     });

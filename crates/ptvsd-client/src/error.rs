@@ -80,8 +80,8 @@ pub enum ConnectError {
     /// Somebody is attached already.
     #[error(
         "{target} has a debugger attached already, or one that died without detaching. Detach it \
-         there first. If it died while the program was running, the server notices when the \
-         program next prints something."
+         there first. If it died: a program that runs lets go when it next prints something, and \
+         `ptvsd-bridge rescue` frees one that is stopped (ptvsd 2.0 to 3.1)."
     )]
     AlreadyAttached {
         /// Where to.
@@ -130,6 +130,8 @@ pub enum Stage {
     Info,
     /// Whether it takes a debugger.
     Attach,
+    /// Whether it takes a visit.
+    Visit,
 }
 
 impl std::fmt::Display for Stage {
@@ -140,6 +142,7 @@ impl std::fmt::Display for Stage {
             Stage::Authentication => "checking the secret",
             Stage::Info => "asking about the process",
             Stage::Attach => "attaching",
+            Stage::Visit => "visiting",
         })
     }
 }
@@ -157,7 +160,7 @@ impl Stage {
                  native code, or an earlier client (a health check, a port scan) closed without \
                  finishing and left the server waiting for ever."
             }
-            Stage::Authentication | Stage::Info | Stage::Attach => {
+            Stage::Authentication | Stage::Info | Stage::Attach | Stage::Visit => {
                 "The program may be busy in native code, or it has ended. Try again."
             }
         }
@@ -171,7 +174,7 @@ fn closed_remedy(stage: Stage) -> &'static str {
              proxy) does that when nothing listens at its other end: has the program called \
              ptvsd.enable_attach(), and with this port?"
         }
-        Stage::Authentication | Stage::Info | Stage::Attach => {
+        Stage::Authentication | Stage::Info | Stage::Attach | Stage::Visit => {
             "The program may have ended just now. Try again."
         }
     }

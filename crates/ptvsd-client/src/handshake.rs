@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use debuggee_agent::SessionMark;
 use ptvsd_wire::handshake::{
     Attached, Foreign, HandshakeDecoder, Hello, ProcessInfo, Reply, Request, encode_other_version,
 };
@@ -13,8 +14,9 @@ use tokio::time::timeout;
 
 use crate::connect::connect;
 use crate::error::Stage;
-use crate::session::{self, Debuggee, SessionEvent};
+use crate::session::{self, Debuggee, PATIENCE, SessionEvent};
 use crate::transport::Transport;
+use crate::visit;
 use crate::{ConnectError, Target};
 
 /// How long a server may take to list its modules. A program that keeps its
@@ -38,6 +40,8 @@ pub struct AttachOptions {
     pub django: bool,
     /// Report `SystemExit` with a code that means success too.
     pub break_on_system_exit_zero: bool,
+    /// Put the agent into the program ([`debuggee_agent`]).
+    pub agent: bool,
 }
 
 impl AttachOptions {
@@ -84,12 +88,25 @@ pub async fn attach(
     let outcome = timeout(limit, connection.ask_attach(options)).await;
     let (dialect, attached) = connection.finish(outcome, limit)?;
     let (transport, received) = connection.into_parts()?;
-    let attach_complete = knock(target.clone());
+    let agent = options.agent.then(|| debuggee_agent::Options {
+        mark: SessionMark::new(),
+        patience: PATIENCE,
+    });
+    let visit = agent
+        .as_ref()
+        .filter(|_| dialect.has_visits())
+        .map(debuggee_agent::install_in_visit);
+    let target = target.clone();
+    let attach_complete = async move {
+        knock(target.clone()).await;
+        Some(visit::install(target, visit?).await)
+    };
     Ok(session::start(
         transport,
         &received,
         dialect,
         attached,
+        agent,
         attach_complete,
     ))
 }
@@ -116,7 +133,7 @@ async fn knock(target: Target) {
 }
 
 /// A connection during the handshake.
-struct Connection {
+pub(crate) struct Connection {
     target: Target,
     stage: Stage,
     transport: Option<Box<dyn Transport>>,
@@ -125,7 +142,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(target: &Target) -> Connection {
+    pub(crate) fn new(target: &Target) -> Connection {
         Connection {
             target: target.clone(),
             stage: Stage::Connecting,
@@ -155,6 +172,22 @@ impl Connection {
             Reply::Attached(None) => Err(ConnectError::AlreadyAttached {
                 target: self.target.clone(),
             }),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Whether the server takes a visit: only while a debugger is attached.
+    /// Absent if the dialect has none.
+    pub(crate) async fn ask_visit(&mut self) -> Result<(Dialect, Option<bool>), ConnectError> {
+        let dialect = self.authenticate().await?;
+        self.stage = Stage::Visit;
+        if !dialect.has_visits() {
+            // Something has to end the handshake.
+            self.ask(dialect, 2, &Request::Info).await?;
+            return Ok((dialect, None));
+        }
+        match self.ask(dialect, 2, &Request::Repl).await? {
+            Reply::Repl(taken) => Ok((dialect, Some(taken))),
             other => Err(self.unexpected(&other)),
         }
     }
@@ -327,7 +360,7 @@ impl Connection {
 
     /// Ends the handshake. One that did not come to its end is aborted with a
     /// reset, for a server that waits for the rest would wait for ever.
-    fn finish<T>(
+    pub(crate) fn finish<T>(
         &self,
         outcome: Result<Result<T, ConnectError>, tokio::time::error::Elapsed>,
         limit: Duration,
@@ -352,7 +385,7 @@ impl Connection {
         outcome
     }
 
-    fn into_parts(self) -> Result<(Box<dyn Transport>, BytesMut), ConnectError> {
+    pub(crate) fn into_parts(self) -> Result<(Box<dyn Transport>, BytesMut), ConnectError> {
         let closed = self.closed(None);
         self.transport
             .map(|transport| (transport, self.received))

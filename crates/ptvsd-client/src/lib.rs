@@ -15,11 +15,12 @@
 //! | two executions at once, or one at a resume, end the command loop | `session::work` |
 //! | commands for threads that do not exist or run | `session::core` checks them against the thread table |
 //! | a thread that raised waits for an answer | `session::core` answers from the task that reads |
+//! | what cannot be met from outside | `session::agent`: our own code in the program |
 //! | leaving without a detach | `session::leave`; also when every handle is dropped |
 //!
 //! Tasks: one per session (`session::driver`). It owns the connection, reads
 //! always, never waits for a consumer's request, and ends when the connection
-//! does. Nothing else is spawned.
+//! does. One more for each visit (`visit`), until the server has closed it.
 //!
 //! **Architecture invariant:** nothing of DAP, nothing of editors.
 
@@ -29,10 +30,12 @@ mod handshake;
 mod session;
 mod target;
 mod transport;
+mod visit;
 
 pub use error::{ConnectError, EvaluateError, SessionOver};
 pub use handshake::{AttachOptions, attach, process_info};
 pub use session::{
-    Binding, Debuggee, Ended, Epoch, Place, SessionEvent, StepKind, StopReason, StoppedThread,
+    AgentStatus, Binding, Debuggee, Ended, Epoch, Place, SessionEvent, StepKind, StopReason, StoppedThread,
 };
 pub use target::{DEFAULT_PORT, Scheme, Secret, Target, TargetError};
+pub use visit::{Rescue, rescue};

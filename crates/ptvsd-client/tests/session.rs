@@ -62,7 +62,7 @@ fn output(text: &str) -> Event {
 async fn next(events: &mut mpsc::Receiver<SessionEvent>) -> Option<SessionEvent> {
     loop {
         match events.recv().await {
-            Some(SessionEvent::Ready) => {}
+            Some(SessionEvent::Ready(_)) => {}
             event => return event,
         }
     }

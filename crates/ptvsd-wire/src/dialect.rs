@@ -116,6 +116,13 @@ impl Dialect {
         self >= Dialect::V8
     }
 
+    /// A second connection can run code while a debugger is attached
+    /// ([`crate::repl`]).
+    #[must_use]
+    pub fn has_visits(self) -> bool {
+        self <= Dialect::V7
+    }
+
     /// A server with sessions before this one delivers each piece of output
     /// once for each of them (`protocol-notes/traps.md`, "output n times").
     #[must_use]

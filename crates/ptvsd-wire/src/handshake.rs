@@ -80,6 +80,9 @@ pub enum Request {
         /// Names, comma separated; not sent below dialect 6.
         options: String,
     },
+    /// Begin a visit to a process that has a debugger ([`crate::repl`]); up to
+    /// dialect 7.
+    Repl,
 }
 
 /// What comes back.
@@ -91,6 +94,8 @@ pub enum Reply {
     Info(ProcessInfo),
     /// To [`Request::Attach`]; absent when another debugger is attached.
     Attached(Option<Attached>),
+    /// To [`Request::Repl`]: refused when no debugger is attached.
+    Repl(bool),
     /// The server failed to answer (JSON only): a Python traceback.
     Failed(PyText),
 }
@@ -231,6 +236,7 @@ struct RemoteConnected {
 const AUTHENTICATE: &str = "legacyRemoteDebuggerAuthenticate";
 const INFO: &str = "legacyRemoteDebuggerInfo";
 const ATTACH: &str = "legacyRemoteDebuggerAttach";
+const REPL: &str = "legacyRemoteReplAttach";
 
 impl Request {
     /// Appends the request. `number` is a JSON request's `seq`.
@@ -243,6 +249,8 @@ impl Request {
                 w.bare_text(secret);
             }
             (Request::Info, Family::Binary) => Writer(out).name(b"INFO"),
+            (Request::Repl, Family::Binary) => Writer(out).name(b"REPL"),
+            (Request::Repl, Family::Json) => write_request(number, REPL, json!({}), out),
             (Request::Attach { options }, Family::Binary) => {
                 let mut w = Writer(out);
                 w.name(b"ATCH");
@@ -305,8 +313,11 @@ impl Reply {
     fn encode_binary(&self, out: &mut BytesMut) {
         let mut w = Writer(out);
         match self {
-            Reply::Authenticated(true) => w.name(ACCEPTED),
-            Reply::Authenticated(false) | Reply::Attached(None) | Reply::Failed(_) => {
+            Reply::Authenticated(true) | Reply::Repl(true) => w.name(ACCEPTED),
+            Reply::Authenticated(false)
+            | Reply::Repl(false)
+            | Reply::Attached(None)
+            | Reply::Failed(_) => {
                 w.name(REFUSED);
             }
             Reply::Info(info) => {
@@ -338,6 +349,7 @@ impl Reply {
                     "pythonVersion": info.python,
                 }),
             ),
+            Reply::Repl(accepted) => (REPL, json!({"accepted": accepted})),
             Reply::Attached(None) => (ATTACH, json!({"accepted": false})),
             Reply::Attached(Some(attached)) => (
                 ATTACH,
@@ -377,6 +389,7 @@ async fn decode_binary_reply(r: Reader, request: Request) -> Result<Reply, WireE
     };
     Ok(match request {
         Request::Authenticate { .. } => Reply::Authenticated(accepted().await?),
+        Request::Repl => Reply::Repl(accepted().await?),
         Request::Info => Reply::Info(ProcessInfo {
             process_id: r.int().await?,
             executable: r.text().await?,
@@ -405,6 +418,10 @@ async fn decode_json_reply(source: Source, request: Request) -> Result<Reply, Wi
         Request::Authenticate { .. } => {
             let body: Accepted = envelope.body()?;
             Reply::Authenticated(body.accepted)
+        }
+        Request::Repl => {
+            let body: Accepted = envelope.body()?;
+            Reply::Repl(body.accepted)
         }
         Request::Info => {
             let body: Info = envelope.body()?;

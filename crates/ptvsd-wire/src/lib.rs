@@ -31,6 +31,7 @@ pub mod handshake;
 mod json;
 mod limits;
 mod object;
+pub mod repl;
 mod text;
 
 pub use command::{

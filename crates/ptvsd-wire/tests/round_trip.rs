@@ -122,6 +122,7 @@ fn reply(dialect: Dialect) -> impl Strategy<Value = (Request, Reply)> {
             option::of(attached).prop_map(Reply::Attached),
         )
             .boxed(),
+        (Just(Request::Repl), any::<bool>().prop_map(Reply::Repl)).boxed(),
     ];
     if dialect.family() == Family::Json {
         let failed = generate::unicode().prop_map(Reply::Failed);

@@ -7,6 +7,7 @@ use ptvsd_wire::{BreakpointId, Command, Dialect, Event, HandlerRange, PyText, Th
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::agent::Agent;
 use super::breakpoints::LiveBreakpoint;
 use super::leave::Leaving;
 use super::output::OutputFilter;
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub(super) attach_complete: bool,
     pub(super) bindings: HashMap<BreakpointId, oneshot::Sender<Binding>>,
     pub(super) pause_asked: bool,
+    pub(super) agent: Agent,
     modules: HashSet<PyText>,
     output: OutputFilter,
 }
@@ -122,7 +124,7 @@ impl Thread {
 }
 
 impl Core {
-    pub(super) fn new(dialect: Dialect) -> Core {
+    pub(super) fn new(dialect: Dialect, agent: Agent) -> Core {
         Core {
             dialect,
             commands: Vec::new(),
@@ -144,6 +146,7 @@ impl Core {
             attach_complete: false,
             bindings: HashMap::new(),
             pause_asked: false,
+            agent,
             modules: HashSet::new(),
             output: OutputFilter::new(dialect),
         }
@@ -217,6 +220,13 @@ impl Core {
                     handlers: vec![HandlerRange::everything()],
                 });
             }
+            Event::ExecutionResult { execution, object } if Core::is_for_agent(execution) => {
+                let value = object.repr.unwrap_or_default();
+                self.agent_answered(execution, Ok(&value), now);
+            }
+            Event::ExecutionException { execution, text } if Core::is_for_agent(execution) => {
+                self.agent_answered(execution, Err(&text), now);
+            }
             Event::ExecutionResult { execution, object } => {
                 self.execution_answered(execution, Ok(object), now);
             }
@@ -252,14 +262,6 @@ impl Core {
             Event::LineSet { .. } | Event::ModulesChanged | Event::Unknown(_) => {
                 tracing::debug!(?event, "not asked for");
             }
-        }
-    }
-
-    /// The server takes other clients, so it has done with this one's attach.
-    pub(super) fn attach_completed(&mut self) {
-        if !self.attach_complete {
-            self.attach_complete = true;
-            self.events.push(SessionEvent::Ready);
         }
     }
 
@@ -324,6 +326,7 @@ impl Core {
         } else if self.stop.is_none() {
             earliest(&mut wake, self.watch_for_lost_threads(now));
         }
+        earliest(&mut wake, self.advance_agent(now));
         earliest(&mut wake, self.advance_work(now));
         wake
     }
@@ -380,7 +383,8 @@ impl Core {
             self.last_arrival = Some(now);
             self.shows_life(thread);
         }
-        let clean = !self.resume_is_on_its_way(now);
+        let (agent, stopped) = (self.has_agent(), self.stop.is_some());
+        let clean = agent || !self.resume_is_on_its_way(now);
         let Some(state) = self.threads.get_mut(&thread) else {
             return;
         };
@@ -388,7 +392,13 @@ impl Core {
         state.position = position;
         // Those without a name another thread sends, for one that runs.
         if by_itself && !for_work {
-            state.state = ThreadState::Arriving { since: now, clean };
+            // With the agent, a thread that tells its frames is blocked; the
+            // stop itself may be told later, by another thread.
+            state.state = if agent && stopped {
+                ThreadState::Blocked
+            } else {
+                ThreadState::Arriving { since: now, clean }
+            };
             state.parked_at = None;
         }
     }
@@ -412,7 +422,15 @@ impl Core {
                 state.state = ThreadState::Blocked;
             }
         }
-        let marks = !matches!(reason, StopReason::Exception(_));
+        if self.has_agent() {
+            for other in self.threads.values_mut() {
+                if matches!(other.state, ThreadState::Arriving { .. }) {
+                    other.state = ThreadState::Blocked;
+                }
+            }
+            self.agent_sees_stop(now);
+        }
+        let marks = self.has_agent() || !matches!(reason, StopReason::Exception(_));
         let surplus = self.stop.is_some()
             && match reason {
                 StopReason::Pause => self.resuming.is_some(),

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
+use super::agent::Agent;
 use super::core::{Core, ThreadState};
 use super::{
     Binding, Debuggee, Ended, Op, Scope, SessionEvent, StepKind, StopReason, StoppedThread,
@@ -34,7 +35,7 @@ struct Session {
 }
 
 fn attached_core(dialect: Dialect) -> Core {
-    let mut core = Core::new(dialect);
+    let mut core = Core::new(dialect, Agent::Unwanted);
     core.attach_complete = true;
     core
 }
@@ -1503,7 +1504,7 @@ fn a_detach_waits_for_the_end_of_the_attach_and_for_what_that_stops() {
     s.asks(Op::Detach { reply });
     s.after(3000);
     assert_eq!(s.sent(), [], "the rest of the attach would undo it");
-    s.core.attach_completed();
+    s.core.attach_completed(None, s.now);
     s.after(0);
     assert!(s.sent().contains(&Command::ClearStepping(MAIN)));
     s.hears(Event::HitCount {

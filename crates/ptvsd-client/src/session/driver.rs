@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::agent::{Agent, Visited};
 use super::core::Core;
 use super::{EVENTS, Ended, Op, SessionEvent};
 use crate::transport::Transport;
@@ -38,6 +39,9 @@ pub(super) struct Driver {
     /// Every [`Debuggee`](super::Debuggee) is gone, and we are leaving.
     handles_gone: bool,
     events: mpsc::Sender<SessionEvent>,
+    /// The server has done with the attach, and a visit has been made if one
+    /// was needed.
+    is_prepared: bool,
     /// Events that their consumer has no room for yet. While there are many,
     /// nothing is read; requests and commands go on.
     undelivered: VecDeque<SessionEvent>,
@@ -48,6 +52,7 @@ impl Driver {
         transport: Box<dyn Transport>,
         received: &BytesMut,
         dialect: Dialect,
+        agent: Agent,
         ops: mpsc::Receiver<Op>,
         events: mpsc::Sender<SessionEvent>,
     ) -> Driver {
@@ -64,15 +69,16 @@ impl Driver {
             decoder,
             is_deaf: false,
             encoder: CommandEncoder::new(dialect, FIRST_NUMBER),
-            core: Core::new(dialect),
+            core: Core::new(dialect, agent),
             ops,
             handles_gone: false,
             events,
+            is_prepared: false,
             undelivered: VecDeque::new(),
         }
     }
 
-    pub(super) async fn run(mut self, attach_complete: impl Future<Output = ()>) {
+    pub(super) async fn run(mut self, attach_complete: impl Future<Output = Visited>) {
         let mut attach_complete = pin!(attach_complete);
         // If this task is dropped with its runtime, the server must notice.
         self.link.transport.reset_when_dropped(true);
@@ -98,7 +104,7 @@ impl Driver {
 
     /// Does what can be done, then waits for whatever comes first. Returns
     /// whether the session goes on.
-    async fn turn(&mut self, attach_complete: Pin<&mut impl Future<Output = ()>>) -> bool {
+    async fn turn(&mut self, attach_complete: Pin<&mut impl Future<Output = Visited>>) -> bool {
         self.take_requests();
         let wake = self.core.advance(Instant::now());
         self.encode();
@@ -129,7 +135,10 @@ impl Driver {
                 }
                 Err(error) => self.core.connection_ended(error.to_string()),
             },
-            () = attach_complete, if !self.core.attach_complete => self.core.attach_completed(),
+            visited = attach_complete, if !self.is_prepared => {
+                self.is_prepared = true;
+                self.core.attach_completed(visited, Instant::now());
+            }
             () = room_in(&self.events), if !self.undelivered.is_empty() => {}
             op = self.ops.recv(), if !self.handles_gone => self.take(op),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}

@@ -36,6 +36,8 @@ const LINGER: Duration = Duration::from_millis(500);
 const LINGER_LIMIT: Duration = Duration::from_secs(3);
 /// How long the server may take to confirm.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(2);
+/// The same with the agent, which lets threads through before it confirms.
+const AGENT_LIMIT: Duration = Duration::from_secs(6);
 /// How long a server that cannot be understood is given to detach.
 const DEAF_LIMIT: Duration = Duration::from_secs(1);
 /// How long its command loop may take to end. If other threads keep the
@@ -152,6 +154,13 @@ impl Core {
 
     /// Sees to it that nothing stops any more; `restless` if something could.
     fn begin_settling(&mut self, restless: bool, now: Instant) {
+        if self.has_agent() {
+            // It sees to all of this by itself, and better.
+            self.work.cancel_all();
+            self.commands.push(Command::Detach);
+            self.enter(Phase::Sent(now + AGENT_LIMIT));
+            return;
+        }
         self.stop_nothing();
         let taken_up = if self.dialect.has_pass_counts() {
             self.commands
@@ -351,6 +360,10 @@ impl Core {
             None => false,
         };
         match (asked, self.dialect.family()) {
+            // Its command loop ends by itself, and the connection with it.
+            (true, _) if self.has_agent() => {
+                self.enter(Phase::EndingLoop(now + LOOP_END_LIMIT));
+            }
             (true, Family::Json) => {
                 self.commands.push(Command::EndLoop);
                 self.enter(Phase::EndingLoop(now + LOOP_END_LIMIT));

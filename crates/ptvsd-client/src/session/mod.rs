@@ -9,8 +9,10 @@
 //! * `work`: executions, one at a time,
 //! * `settle`: when a resume is safe,
 //! * `leave`: the way out,
+//! * `agent`: what changes when our own code is in the program,
 //! * `output`: what was printed, once.
 
+mod agent;
 mod breakpoints;
 mod core;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use ptvsd_wire::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+pub(crate) use self::agent::PATIENCE;
 use crate::transport::Transport;
 use crate::{EvaluateError, SessionOver};
 
@@ -126,7 +129,7 @@ pub enum StopReason {
     Pause,
     /// The program called `ptvsd.break_into_debugger()`.
     BreakCall,
-    /// An exception. Only this thread has stopped.
+    /// An exception. Without the agent, only this thread has stopped.
     Exception(ExceptionReport),
 }
 
@@ -147,8 +150,8 @@ pub enum Binding {
 pub enum SessionEvent {
     /// The server has done with the attach: all of its modules were told, and
     /// from now on breakpoints stop. (If it does not say so in time, this
-    /// comes all the same.)
-    Ready,
+    /// comes all the same.) The agent is in, if it could be put in.
+    Ready(AgentStatus),
     /// A thread that was not known before.
     ThreadStarted(ThreadId),
     /// It has ended.
@@ -189,6 +192,17 @@ pub enum SessionEvent {
     },
     /// The session is over. The last event.
     Ended(Ended),
+}
+
+/// Whether our own code runs in the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentStatus {
+    /// It was not asked for.
+    Off,
+    /// It does.
+    Active,
+    /// It could not be put in, for this reason. The session goes on without.
+    Failed(String),
 }
 
 /// How a session ended.
@@ -259,17 +273,19 @@ pub struct Debuggee {
 
 /// Starts the session's task. `received` is what came with the handshake's
 /// last message; `attach_complete` is ready when the server has done with the
-/// attach.
+/// attach, and says how the agent's visit has ended if it needs one.
 pub(crate) fn start(
     transport: Box<dyn Transport>,
     received: &BytesMut,
     dialect: Dialect,
     attached: Attached,
-    attach_complete: impl Future<Output = ()> + Send + 'static,
+    agent: Option<debuggee_agent::Options>,
+    attach_complete: impl Future<Output = agent::Visited> + Send + 'static,
 ) -> (Debuggee, mpsc::Receiver<SessionEvent>) {
     let (ops, ops_received) = mpsc::channel(REQUESTS);
     let (events, events_received) = mpsc::channel(EVENTS);
-    let driver = driver::Driver::new(transport, received, dialect, ops_received, events);
+    let agent = agent.map_or(agent::Agent::Unwanted, agent::Agent::Wanted);
+    let driver = driver::Driver::new(transport, received, dialect, agent, ops_received, events);
     tokio::spawn(driver.run(attach_complete));
     let debuggee = Debuggee {
         ops,

@@ -111,7 +111,7 @@ impl Core {
             Settled::Yes => {}
         }
         // Resuming the thread of the attach would be a resume of all.
-        let one_by_one = self.work.holds_released();
+        let one_by_one = self.work.holds_released() && !self.has_agent();
         if one_by_one && self.attached.is_some() {
             return None;
         }
@@ -148,6 +148,10 @@ impl Core {
     /// Whether it is known of every thread if it is blocked, or waiting will
     /// not tell.
     pub(super) fn settled(&mut self, wake_limit: Duration, now: Instant) -> Settled {
+        if self.awaits_agent() {
+            // The agent is on its way in, and takes the world as it stands.
+            return Settled::NotBefore(None);
+        }
         match self.work.busy() {
             None => {}
             // It is given up in its own time (`Core::give_up_probe`).
@@ -159,6 +163,9 @@ impl Core {
                 }
                 self.work.abandon();
             }
+        }
+        if self.has_agent() {
+            return Settled::Yes;
         }
         let marked = self.stop.and_then(|stop| stop.marked);
         let mut waiting = false;
@@ -225,7 +232,7 @@ impl Core {
     fn resume_all(&mut self) {
         self.clear_steps();
         self.commands.push(match self.attached {
-            Some(thread) if self.is_blocked(thread) => {
+            Some(thread) if self.is_blocked(thread) && !self.has_agent() => {
                 self.attached = None;
                 Command::ResumeThread(thread)
             }
@@ -265,8 +272,12 @@ impl Core {
         self.last_resume = Some(now);
         self.resume_taken_up = false;
         self.work.release_abandoned();
+        self.agent_sees_resume();
+        let agent = self.has_agent();
         for thread in self.threads.values_mut() {
-            if thread.state == ThreadState::Blocked {
+            if agent {
+                thread.state = ThreadState::Running;
+            } else if thread.state == ThreadState::Blocked {
                 thread.state = ThreadState::Waking;
             }
         }
@@ -326,6 +337,9 @@ impl Core {
     /// reported.
     pub(super) fn watch_for_lost_threads(&mut self, now: Instant) -> Option<Instant> {
         let mut wake = None;
+        if self.has_agent() {
+            return None;
+        }
         let mut probes = Vec::new();
         for (id, thread) in &self.threads {
             if let ThreadState::Arriving { since, .. } = thread.state {

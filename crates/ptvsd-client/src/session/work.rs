@@ -15,6 +15,7 @@ use ptvsd_wire::{
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::agent::Agent;
 use super::core::{Core, ThreadState};
 use super::settle::SUSPICION;
 use super::{Place, Scope};
@@ -563,6 +564,7 @@ impl Core {
             // blocked as before.)
             if let Some(thread) = self.threads.get_mut(&done.thread)
                 && done.released
+                && !matches!(self.agent, Agent::Active { .. })
             {
                 thread.state = ThreadState::Waking;
                 self.last_resume = Some(now);

@@ -1,0 +1,160 @@
+# The connection: one send for each message, and an end to a debugger that is
+# dead. The bare servers send a message in many small pieces, each of which may
+# wait for an acknowledgement, and read an ended stream for ever.
+
+EINTR = 4
+
+
+class Wire(object):
+    """Stands in for the server's socket."""
+
+    def __init__(self, sock):
+        self.socket = sock
+        # Pieces of the message that the holder of the send lock is writing.
+        self.pieces = None
+        # A JSON header that was sent outside of the send lock.
+        self.held = None
+        self.lock = thread.allocate_lock()
+        self.writer = None
+
+    def prepare(self):
+        """Sets the options of the socket; each where there is such a thing."""
+        tcp = getattr(socket, 'IPPROTO_TCP', 6)
+        for level, option, value in (
+            (tcp, 'TCP_NODELAY', 1),
+            (socket.SOL_SOCKET, 'SO_KEEPALIVE', 1),
+            (tcp, 'TCP_KEEPIDLE', 3),
+            (tcp, 'TCP_KEEPINTVL', 1),
+            (tcp, 'TCP_KEEPCNT', 4),
+            (tcp, 'TCP_USER_TIMEOUT', 7000),
+        ):
+            try:
+                self.socket.setsockopt(level, getattr(socket, option), value)
+            except Exception:
+                pass
+        # Also for sends: a debugger that takes nothing is as dead as one that
+        # says nothing.
+        self.socket.settimeout(patience)
+        self.close_on_exec()
+
+    def close_on_exec(self):
+        """Python 2 lets every program that it starts inherit the socket."""
+        try:
+            debugger.ctypes.pythonapi.fcntl(self.socket.fileno(), 2, 1)
+        except Exception:
+            pass
+
+    def recv(self, count):
+        while not world.closed:
+            try:
+                data = self.socket.recv(count)
+            except Exception:
+                error = sys.exc_info()[1]
+                if error.args and error.args[0] == EINTR:
+                    continue
+                break
+            if not data:
+                break
+            return data
+        end_of_debugger()
+        raise socket.error('ptvsd-bridge has gone')
+
+    def send(self, data):
+        self.sendall(data)
+        return len(data)
+
+    def sendall(self, data):
+        if self.pieces is not None and self.writer == thread.get_ident():
+            self.pieces.append(data)
+        elif is_json and self.held is None:
+            # The text of the message comes next, from the same thread: the
+            # server sends the two under a lock.
+            self.held = data
+        else:
+            held, self.held = self.held, None
+            self.transmit([held, data])
+
+    def begin(self):
+        self.writer = thread.get_ident()
+        self.pieces = []
+
+    def drop(self):
+        self.pieces = None
+
+    def finish(self):
+        pieces, self.pieces = self.pieces, None
+        self.transmit(pieces)
+        if world.reporting == self.writer:
+            world.reported = True
+
+    def transmit(self, pieces):
+        data = debugger.to_bytes('').join([piece for piece in pieces if piece])
+        if not data:
+            return
+        try:
+            locked(self.lock, lambda: self.socket.sendall(data))
+        except Exception:
+            # A thread that was about to print when the server detached.
+            if not world.finished:
+                raise
+
+    def say_goodbye(self):
+        """Everything was sent: lets the debugger see the end of it."""
+        try:
+            self.socket.shutdown(1)
+        except Exception:
+            pass
+
+    def end(self):
+        """Wakes whoever still reads."""
+        try:
+            self.socket.shutdown(2)
+        except Exception:
+            pass
+
+    def close(self):
+        """Nobody reads any more."""
+        try:
+            self.socket.close()
+        except Exception:
+            pass
+
+    def __getattr__(self, name):
+        return getattr(self.socket, name)
+
+
+class Message(object):
+    """Stands in for the server's `_SendLockCtx`: the writing of one message.
+
+    A message that cannot be written is left out whole. The server's own would
+    leave half of it on the wire, and detach.
+    """
+
+    def __enter__(self):
+        writer = thread_of(thread.get_ident())
+        if writer is not None:
+            # Or else the server would stop in what the sending calls.
+            writer.is_sending = True
+        debugger.send_lock.acquire()
+        wire.begin()
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            try:
+                wire.finish()
+            except Exception:
+                kind = socket.error
+        wire.drop()
+        over = world.finished
+        debugger.send_lock.release()
+        writer = thread_of(thread.get_ident())
+        if writer is not None:
+            writer.is_sending = False
+        if kind is None:
+            if over and not is_json:
+                # This was the confirmation of a detach, and the last message.
+                wire.say_goodbye()
+            return None
+        if issubclass(kind, socket.error) and not world.closed:
+            cannot_send()
+        return issubclass(kind, Exception)
