@@ -35,7 +35,8 @@ mod visit;
 pub use error::{ConnectError, EvaluateError, SessionOver};
 pub use handshake::{AttachOptions, attach, process_info};
 pub use session::{
-    AgentStatus, Binding, Debuggee, Ended, Epoch, Place, SessionEvent, StepKind, StopReason, StoppedThread,
+    AgentStatus, Binding, Debuggee, Ended, Epoch, Place, SessionEvent, StepKind, StopReason,
+    StoppedThread,
 };
 pub use target::{DEFAULT_PORT, Scheme, Secret, Target, TargetError};
 pub use visit::{Rescue, rescue};

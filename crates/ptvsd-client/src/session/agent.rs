@@ -87,12 +87,7 @@ impl Core {
         } else {
             match (visited, self.any_blocked()) {
                 (Some(Ok(())), _) => {
-                    self.ask(
-                        INSTALLATION,
-                        ThreadId(AGENT_THREAD),
-                        HELLO.to_owned(),
-                        None,
-                    );
+                    self.ask(INSTALLATION, ThreadId(AGENT_THREAD), HELLO.to_owned(), None);
                     Ok(())
                 }
                 (_, Some(thread)) => {
