@@ -12,11 +12,10 @@ use serde_json::{Value, json};
 use testkit::editor::{Editor, LocalCopy, array, integer, named, start_program, string};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::{BUSY, WORKING};
+use testkit::programs::{BUSY, PRINT_LIMIT, WORKING, all_move};
 use tokio::time::timeout;
 
 const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
-const PRINT_LIMIT: Duration = Duration::from_secs(20);
 /// How often the busy program is stopped and continued at once.
 const STOPS: usize = 40;
 /// The same in the full run.
@@ -287,30 +286,6 @@ async fn busy_threads(server: Server, stops: usize) -> Result<()> {
     all_move(&program).context("still attached")?;
     editor.disconnect().await?;
     all_move(&program).context("detached")
-}
-
-/// Every one of the program's threads gets on.
-fn all_move(program: &Program) -> Result<()> {
-    let counts = || -> Result<Vec<u64>> {
-        let line = program.wait_for_line_since(program.mark(), "counts", PRINT_LIMIT)?;
-        Ok(line
-            .split(' ')
-            .filter_map(|word| word.parse().ok())
-            .collect())
-    };
-    let before = counts()?;
-    let mut after = before.clone();
-    for _ in 0..30 {
-        after = counts()?;
-        if before
-            .iter()
-            .zip(&after)
-            .all(|(before, after)| after > before)
-        {
-            return Ok(());
-        }
-    }
-    bail!("threads do not move: {before:?}, then {after:?}")
 }
 
 /// What was asked before the program ended is answered, and the editor hears

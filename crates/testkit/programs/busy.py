@@ -12,7 +12,7 @@ def spin(index):
         value = 0
         for step in range(50):
             value += step
-        counts[index] += 1
+        counts[index] += 1  # HERE: count
         if counts[index] % 20 == 0:
             hit(index)
 

@@ -3,10 +3,14 @@
 //! * [`matrix`]: which releases on which Pythons, and what is absent,
 //! * [`programs`]: the programs that are debugged,
 //! * [`editor`]: the adapter, driven as an editor drives it,
+//! * [`client_session`]: a session of the legacy client, with no editor,
+//! * [`fault_proxy`]: a way to a server that goes wrong on demand,
 //! * [`harness`]: tests that are made at run time,
 //! * [`raw_client`]: the legacy protocol with no adapter between.
 
+pub mod client_session;
 pub mod editor;
+pub mod fault_proxy;
 pub mod harness;
 pub mod matrix;
 pub mod programs;

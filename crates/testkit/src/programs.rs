@@ -2,6 +2,14 @@
 //!
 //! Lines that tests stop at bear a comment `# HERE: name`.
 
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use legacy_host::Program;
+
+/// How long a program may take to print something.
+pub const PRINT_LIMIT: Duration = Duration::from_secs(20);
+
 /// A program, and the lines that tests know by name.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
@@ -29,6 +37,28 @@ pub const BUSY: Source = Source {
     text: include_str!("../programs/busy.py"),
 };
 
+/// Like [`BUSY`], under a server in which the moments are long in which a
+/// thread can be lost.
+pub const BUSY_WIDE: Source = Source {
+    name: "busy_wide.py",
+    text: concat!(
+        include_str!("../programs/widen.py"),
+        include_str!("../programs/busy.py")
+    ),
+};
+
+/// Forks every 100 ms, in three ways; prints how each child has ended.
+pub const FORKING: Source = Source {
+    name: "forking.py",
+    text: include_str!("../programs/forking.py"),
+};
+
+/// Raises and handles exceptions; prints `tick N` now and then.
+pub const RAISING: Source = Source {
+    name: "raising.py",
+    text: include_str!("../programs/raising.py"),
+};
+
 impl Source {
     /// The number of the line that bears this name.
     ///
@@ -49,4 +79,32 @@ impl Source {
             None => panic!("{} has no line {name:?}", self.name),
         }
     }
+}
+
+/// Every one of the threads of [`BUSY`] or [`BUSY_WIDE`] gets on.
+///
+/// # Errors
+///
+/// When one does not, with what each has counted.
+pub fn all_move(program: &Program) -> Result<()> {
+    let counts = || -> Result<Vec<u64>> {
+        let line = program.wait_for_line_since(program.mark(), "counts", PRINT_LIMIT)?;
+        Ok(line
+            .split(' ')
+            .filter_map(|word| word.parse().ok())
+            .collect())
+    };
+    let before = counts()?;
+    let mut after = before.clone();
+    for _ in 0..30 {
+        after = counts()?;
+        if before
+            .iter()
+            .zip(&after)
+            .all(|(before, after)| after > before)
+        {
+            return Ok(());
+        }
+    }
+    bail!("threads do not move: {before:?}, then {after:?}")
 }

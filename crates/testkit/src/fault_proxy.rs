@@ -1,0 +1,174 @@
+//! A way to a server that goes wrong when it is told to: the debugger dies, or
+//! the link does, in the middle of whatever is under way.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// How the debugger's end of the connections comes to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// The connections are closed.
+    Fin,
+    /// The connections are reset.
+    Reset,
+    /// Nothing more comes, and nothing tells: a tunnel whose far end is gone.
+    Silence,
+}
+
+/// What is passed on of what the debugger says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    All,
+    /// Half of the next piece, then nothing.
+    Half,
+    Nothing,
+    Over(Death),
+}
+
+/// The proxy. Serves any number of connections until it is dropped.
+#[derive(Debug)]
+pub struct FaultProxy {
+    port: u16,
+    mode: watch::Sender<Mode>,
+    tasks: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
+}
+
+impl FaultProxy {
+    /// Listens on a free port of 127.0.0.1, for a server on `port`.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn start(port: u16) -> Result<FaultProxy> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let own_port = listener.local_addr()?.port();
+        let (mode, changes) = watch::channel(Mode::All);
+        let tasks = Arc::new(Mutex::new(Vec::new()));
+        let spawned = Arc::clone(&tasks);
+        let accepting = tokio::spawn(async move {
+            while let Ok((debugger, _)) = listener.accept().await {
+                let relay = tokio::spawn(relay(debugger, port, changes.clone()));
+                remember(&spawned, relay.abort_handle());
+            }
+        });
+        remember(&tasks, accepting.abort_handle());
+        Ok(FaultProxy {
+            port: own_port,
+            mode,
+            tasks,
+        })
+    }
+
+    /// Where the debugger is to connect.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on the server hears nothing of what the debugger says.
+    pub fn mute(&self) {
+        self.mode.send_replace(Mode::Nothing);
+    }
+
+    /// The server hears half of what the debugger says next, and no more.
+    pub fn cut_next(&self) {
+        self.mode.send_replace(Mode::Half);
+    }
+
+    /// The end.
+    pub fn die(&self, how: Death) {
+        self.mode.send_replace(Mode::Over(how));
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        for task in self
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+    }
+}
+
+fn remember(tasks: &Mutex<Vec<tokio::task::AbortHandle>>, task: tokio::task::AbortHandle) {
+    tasks
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(task);
+}
+
+async fn relay(mut debugger: TcpStream, port: u16, mut mode: watch::Receiver<Mode>) {
+    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+        return;
+    };
+    let _ = server.set_nodelay(true);
+    let _ = debugger.set_nodelay(true);
+    // An end that nobody asked for is passed on as what it is.
+    let (mut said, mut answered) = ([0; 65536], [0; 65536]);
+    let mut half_done = false;
+    loop {
+        let current = *mode.borrow_and_update();
+        if let Mode::Over(how) = current {
+            return end(server, debugger, how).await;
+        }
+        tokio::select! {
+            changed = mode.changed() => if changed.is_err() { return },
+            read = debugger.read(&mut said) => {
+                let count = match read {
+                    Ok(0) => return,
+                    Ok(count) => count,
+                    // Killed with unread data, or reset on purpose.
+                    Err(_) => return reset(&server),
+                };
+                let passed = match current {
+                    Mode::All => count,
+                    Mode::Half if !half_done => {
+                        half_done = true;
+                        count / 2
+                    }
+                    Mode::Half | Mode::Nothing | Mode::Over(_) => 0,
+                };
+                if server.write_all(said.get(..passed).unwrap_or_default()).await.is_err() {
+                    return;
+                }
+            }
+            read = server.read(&mut answered) => {
+                let count = match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(count) => count,
+                };
+                if debugger.write_all(answered.get(..count).unwrap_or_default()).await.is_err() {
+                    return reset(&server);
+                }
+            }
+        }
+    }
+}
+
+fn reset(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+async fn end(server: TcpStream, debugger: TcpStream, how: Death) {
+    match how {
+        Death::Fin => {
+            // Unread data would make the close a reset.
+            let mut ignored = [0; 65536];
+            while server.try_read(&mut ignored).is_ok_and(|count| count > 0) {}
+        }
+        Death::Reset => reset(&server),
+        Death::Silence => std::future::pending().await,
+    }
+    drop((server, debugger));
+}

@@ -1,0 +1,386 @@
+//! What the agent does for a program, seen from the program: threads that are
+//! never lost, children that are left alone, attaching again and again, and
+//! nothing left behind.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use legacy_host::Implementation;
+use libtest_mimic::Arguments;
+use ptvsd_client::{StepKind, StopReason};
+use ptvsd_wire::{BreakpointCondition, Command, Event};
+use testkit::client_session::ClientSession;
+use testkit::editor::{SECRET, start_program};
+use testkit::harness::trial;
+use testkit::matrix::{Matrix, Server};
+use testkit::programs::{
+    BUSY, BUSY_WIDE, FORKING, PRINT_LIMIT, Source, WORKING, all_move,
+};
+use testkit::raw_client::Handshake;
+use tokio::time::timeout;
+
+/// No stop for this long: there are none under way.
+const CALM: Duration = Duration::from_secs(1);
+
+/// How much of each, in the ordinary run and in the full one.
+#[derive(Debug, Clone, Copy)]
+struct Amounts {
+    stops: usize,
+    stops_without_agent: usize,
+    attaches: usize,
+    forks: usize,
+}
+
+const ORDINARY: Amounts = Amounts {
+    stops: 200,
+    stops_without_agent: 30,
+    attaches: 100,
+    forks: 30,
+};
+
+const FULL: Amounts = Amounts {
+    stops: 1000,
+    stops_without_agent: 200,
+    attaches: 1000,
+    forks: 150,
+};
+
+fn main() -> ExitCode {
+    let matrix = Matrix::of_this_machine();
+    let amounts = if matrix.is_full() { FULL } else { ORDINARY };
+    let mut trials = Vec::new();
+    for server in matrix.servers() {
+        if sees_no_threads(&server) {
+            eprintln!("NOT POSSIBLE: threads on {server}: the server does not see them");
+        } else {
+            for (program, kind) in [(&BUSY, ""), (&BUSY_WIDE, ", wide races")] {
+                let name = format!("{} busy stops{kind}: {server}", amounts.stops);
+                let server = server.clone();
+                trials.push(trial(name, move || {
+                    busy_threads(server, program, true, amounts.stops)
+                }));
+            }
+        }
+        let name = format!("nothing is left after a detach: {server}");
+        trials.push(trial(name, {
+            let server = server.clone();
+            move || nothing_left(server)
+        }));
+        if server.python.implementation == Implementation::Jython {
+            eprintln!("NOT POSSIBLE: forks on {server}: it has no fork");
+        } else {
+            let name = format!("{} forks: {server}", amounts.forks);
+            trials.push(trial(name, {
+                let server = server.clone();
+                move || forks(server, amounts.forks)
+            }));
+        }
+        let name = format!("{} attaches: {server}", amounts.attaches);
+        trials.push(trial(name, move || attaches(server, amounts.attaches)));
+    }
+    for server in matrix.few_servers() {
+        if !sees_no_threads(&server) {
+            let stops = amounts.stops_without_agent;
+            let name = format!("{stops} busy stops, wide races, no agent: {server}");
+            let server = server.clone();
+            trials.push(trial(name, move || {
+                busy_threads(server, &BUSY_WIDE, false, stops)
+            }));
+        }
+    }
+    for (version, major, minor) in [("2.2.0", 3, 6), ("3.2.1", 3, 6)] {
+        if let Some(server) = matrix.server(version, major, minor) {
+            let name = format!("who resumes at once without the agent loses threads: {server}");
+            trials.push(trial(name, move || raw_loses_threads(server)));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Their `threading` does not start threads where the servers look.
+fn sees_no_threads(server: &Server) -> bool {
+    server.python.implementation == Implementation::Jython
+        || server.python.version >= (3, 13, 0)
+}
+
+/// Stops eight busy threads, by a plain breakpoint and by one with a condition,
+/// and runs on from each stop at once, now and then by a step.
+async fn busy_threads(server: Server, source: &Source, agent: bool, stops: usize) -> Result<()> {
+    let program = start_program(&server, source)?;
+    program.wait_for_line("counts", PRINT_LIMIT)?;
+    let mut session = ClientSession::attach(program.port(), agent).await?;
+    let file = program.script().to_owned();
+    let (plain, _) = session.breakpoint(&file, source.line("hit")).await;
+    let condition = "index == 5 and counts[index] % 7 == 0";
+    let (conditional, _) = session
+        .breakpoint_if(
+            &file,
+            source.line("count"),
+            BreakpointCondition::WhenTrue(condition.into()),
+        )
+        .await;
+    let mut seen = (0, 0, 0);
+    for stop in 0..stops {
+        let (thread, reason) = session
+            .stopped()
+            .await
+            .with_context(|| format!("after {stop} stops"))?;
+        match reason {
+            StopReason::Breakpoint(id) if id == plain => seen.0 += 1,
+            StopReason::Breakpoint(id) if id == conditional => seen.1 += 1,
+            StopReason::Step => seen.2 += 1,
+            other => bail!("stopped for {other:?}"),
+        }
+        if stop % 5 == 0 {
+            let kind = [StepKind::Over, StepKind::Into, StepKind::Out][stop / 5 % 3];
+            session.step(thread, kind).await?;
+        } else {
+            session.go_on(thread).await?;
+        }
+    }
+    ensure!(
+        seen.0 > 0 && seen.1 > 0 && seen.2 > 0,
+        "plain, conditional, steps: {seen:?}"
+    );
+    session.debuggee.remove_breakpoint(plain);
+    session.debuggee.remove_breakpoint(conditional);
+    // Stops that were under way when the breakpoints went.
+    while let Some((thread, _)) = session.stopped_within(CALM).await? {
+        session.go_on(thread).await?;
+    }
+    all_move(&program).context("still attached")?;
+    session.detach().await?;
+    all_move(&program).context("detached")
+}
+
+/// The witness that the moments are wide: a client that resumes as soon as it
+/// hears of a stop loses threads in them, for as long as it stays.
+async fn raw_loses_threads(server: Server) -> Result<()> {
+    let program = start_program(&server, &BUSY_WIDE)?;
+    program.wait_for_line("counts", PRINT_LIMIT)?;
+    let mut client = Handshake::begin(program.port(), SECRET)?.attach("")?;
+    client.send(&Command::SetBreakpoint(testkit::client_session::breakpoint(
+        program.script(),
+        BUSY_WIDE.line("hit"),
+        BreakpointCondition::Always,
+    )))?;
+    let until = Instant::now() + PRINT_LIMIT;
+    while Instant::now() < until {
+        match client.next_event(CALM) {
+            Ok(Event::BreakpointHit { .. }) => {
+                client.send(&Command::ResumeAll)?;
+            }
+            Ok(_) => {}
+            // Nobody is left who runs into the breakpoint.
+            Err(_) => break,
+        }
+    }
+    ensure!(
+        all_move(&program).is_err(),
+        "the races are not wide enough: every thread moves"
+    );
+    Ok(())
+}
+
+/// Nothing of the agent is in a process that it was taken out of.
+async fn nothing_left(server: Server) -> Result<()> {
+    let program = start_program(&server, &WORKING)?;
+    for _ in 0..3 {
+        let mut session = ClientSession::attach(program.port(), true).await?;
+        let file = program.script().to_owned();
+        let (id, _) = session.breakpoint(&file, WORKING.line("call")).await;
+        let thread = session.stopped_at(id).await?;
+        let local = session
+            .evaluate(thread, "[total_of + number for total_of in [0]] == [number]")
+            .await
+            .context("a comprehension that uses a local variable")?;
+        ensure!(local == "True", "{local}");
+        session.step(thread, StepKind::Over).await?;
+        session.stopped().await?;
+        session.detach().await?;
+    }
+    let mut session = ClientSession::attach(program.port(), false).await?;
+    let file = program.script().to_owned();
+    let (id, _) = session.breakpoint(&file, WORKING.line("call")).await;
+    let thread = session.stopped_at(id).await?;
+    let name = format!("{:?}", debuggee_agent::OWN_FILE);
+    let looks = [
+        // No function, and no frame that runs one.
+        (
+            format!(
+                "[o for o in __import__('gc').get_objects() \
+                 if type(o).__name__ == 'function' and o.__code__.co_filename == {name}]"
+            ),
+            "[]",
+        ),
+        (
+            format!(
+                "[f for f in __import__('sys')._current_frames().values() \
+                 if f.f_code.co_filename == {name}]"
+            ),
+            "[]",
+        ),
+        // No name in any module.
+        (
+            "[m for m in list(__import__('sys').modules.values()) \
+             if [n for n in getattr(m, '__dict__', {}) if 'ptvsd_bridge' in str(n)]]"
+                .to_owned(),
+            "[]",
+        ),
+        (
+            "type(__import__('os').fork).__name__".to_owned(),
+            "'builtin_function_or_method'",
+        ),
+    ];
+    for (expression, expected) in looks {
+        let possible = match server.python.implementation {
+            Implementation::Jython => !["gc", "fork", "_current_frames"]
+                .iter()
+                .any(|word| expression.contains(word)),
+            _ => true,
+        };
+        if possible {
+            let value = session.evaluate(thread, &expression).await?;
+            ensure!(value == expected, "{expression} gives {value}");
+        }
+    }
+    session.detach().await
+}
+
+/// A program that forks all the time, with breakpoints in the parent's code
+/// and in the child's.
+async fn forks(server: Server, children: usize) -> Result<()> {
+    let program = start_program(&server, &FORKING)?;
+    program.wait_for_line("ended", PRINT_LIMIT)?;
+    let mut session = ClientSession::attach(program.port(), true).await?;
+    let file = program.script().to_owned();
+    let (in_parent, _) = session.breakpoint(&file, FORKING.line("parent")).await;
+    session.breakpoint(&file, FORKING.line("child")).await;
+    let socket = sockets_to(program.port())?;
+    let mark = program.mark();
+    for child in 0..children {
+        let (thread, reason) = session
+            .stopped()
+            .await
+            .with_context(|| format!("after {child} children"))?;
+        ensure!(
+            reason == StopReason::Breakpoint(in_parent),
+            "a stop that is not the parent's: {reason:?}"
+        );
+        session.go_on(thread).await?;
+    }
+    let sleeper = program.wait_for_line_since(mark, "sleeper", PRINT_LIMIT)?;
+    let sleeper = sleeper
+        .rsplit(' ')
+        .next()
+        .context("no number")?
+        .parse::<u32>();
+    if let (Ok(pid), true) = (sleeper, cfg!(target_os = "linux")) {
+        let held = sockets_of(pid);
+        ensure!(
+            !socket.iter().any(|inode| held.contains(inode)),
+            "a child of the program holds the session's socket"
+        );
+    }
+    let lines = program.stdout_lines();
+    ensure!(
+        !lines.iter().any(|line| line.contains("BADLY")),
+        "a child that hung or failed: {lines:#?}"
+    );
+    ensure!(
+        lines.iter().any(|line| line.contains("foreign")),
+        "no child ran: {lines:#?}"
+    );
+    ensure!(
+        !session.printed.contains("foreign"),
+        "what a child printed came as the program's output"
+    );
+    session.detach().await?;
+    let mark = program.mark();
+    program.wait_for_line_since(mark, "ended well", PRINT_LIMIT)?;
+    Ok(())
+}
+
+/// The inodes of the program's ends of the connections to its server.
+fn sockets_to(port: u16) -> Result<Vec<String>> {
+    let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else {
+        return Ok(Vec::new());
+    };
+    let local = format!(":{port:04X}");
+    const ESTABLISHED: &str = "01";
+    Ok(table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| {
+            fields.get(1).is_some_and(|address| address.ends_with(&local))
+                && fields.get(3) == Some(&ESTABLISHED)
+        })
+        .filter_map(|fields| fields.get(9).map(ToString::to_string))
+        .collect())
+}
+
+/// The inodes of the sockets that a process has open.
+fn sockets_of(pid: u32) -> Vec<String> {
+    std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter_map(|target| {
+            let target = target.to_string_lossy().into_owned();
+            let inode = target.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect()
+}
+
+/// Attaches and detaches again and again: output comes once, the list of
+/// modules stays as long as it is, and the time that an attach takes is told.
+async fn attaches(server: Server, attaches: usize) -> Result<()> {
+    let program = start_program(&server, &WORKING)?;
+    let mut times = Vec::new();
+    let mut modules = Vec::new();
+    for attach in 0..attaches {
+        let begun = Instant::now();
+        let mut session = ClientSession::attach(program.port(), true)
+            .await
+            .with_context(|| format!("attach {attach}"))?;
+        times.push(begun.elapsed());
+        modules.push(session.modules);
+        // Two lines: nothing between them may be lost or come twice.
+        while session.printed.matches("tick").count() < 2 {
+            timeout(PRINT_LIMIT, session.next()).await??;
+        }
+        ticks_come_once(&session.printed).with_context(|| format!("attach {attach}"))?;
+        session.detach().await?;
+    }
+    let median = |times: &[Duration]| {
+        let mut sorted = times.to_vec();
+        sorted.sort();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    };
+    let part = attaches / 5;
+    eprintln!(
+        "an attach on {server}: {:?} at first, {:?} after {attaches}",
+        median(&times[..part]),
+        median(&times[attaches - part..]),
+    );
+    // The first attach makes the server and the program load some themselves.
+    let (early, last) = (modules[1], modules[attaches - 1]);
+    ensure!(
+        last <= early + 2,
+        "modules told at each attach: {modules:?}"
+    );
+    Ok(())
+}
+
+fn ticks_come_once(printed: &str) -> Result<()> {
+    let numbers: Vec<u64> = printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("tick ")?.parse().ok())
+        .collect();
+    let consecutive = numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    ensure!(consecutive, "{printed:?}");
+    Ok(())
+}
