@@ -34,7 +34,7 @@ def start_server():
     stay_out_of_sight()
     ptvsd.enable_attach(
         setting('SECRET'),
-        address=('127.0.0.1', port),
+        address=(setting('ADDRESS') or '127.0.0.1', port),
         certfile=setting('CERTFILE'),
         keyfile=setting('KEYFILE'),
         redirect_output=setting('REDIRECT') != '0')

@@ -72,6 +72,7 @@ pub struct ProgramBuilder {
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
     secret: Option<String>,
+    address: Option<String>,
     port: u16,
     certificate: Option<(PathBuf, PathBuf)>,
     redirect_output: bool,
@@ -94,6 +95,7 @@ impl ProgramBuilder {
             environment: Vec::new(),
             folder: None,
             secret: None,
+            address: None,
             port: 0,
             certificate: None,
             redirect_output: true,
@@ -178,6 +180,13 @@ impl ProgramBuilder {
     #[must_use]
     pub const fn wait_for_attach(mut self, wait: bool) -> Self {
         self.wait_for_attach = wait;
+        self
+    }
+
+    /// Listens on this address instead of 127.0.0.1.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
         self
     }
 
@@ -288,7 +297,9 @@ impl ProgramBuilder {
     }
 
     fn set_environment(&self, command: &mut Command, python_path: &OsStr, port: u16) -> Result<()> {
-        for name in ["SECRET", "CERTFILE", "KEYFILE", "REDIRECT", "WAIT"] {
+        for name in [
+            "SECRET", "ADDRESS", "CERTFILE", "KEYFILE", "REDIRECT", "WAIT",
+        ] {
             command.env_remove(format!("PTVSD_TEST_{name}"));
         }
         // Lines come when they are printed, not when four kilobytes are full.
@@ -296,6 +307,9 @@ impl ProgramBuilder {
         command.env("PTVSD_TEST_PORT", port.to_string());
         if let Some(secret) = &self.secret {
             command.env("PTVSD_TEST_SECRET", secret);
+        }
+        if let Some(address) = &self.address {
+            command.env("PTVSD_TEST_ADDRESS", address);
         }
         if !self.redirect_output {
             command.env("PTVSD_TEST_REDIRECT", "0");

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use debuggee_agent::{DEBUGGER_MODULE, Outcome};
 use ptvsd_wire::Dialect;
-use ptvsd_wire::repl::{self, Said, VisitDecoder};
+use ptvsd_wire::repl::{self, Said, VisitScanner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -26,6 +26,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 /// How long an attach waits for a visit. The server imports a module for it:
 /// on Python 2 that waits for an import of the program that is under way.
 const INSTALL_LIMIT: Duration = Duration::from_secs(2);
+/// How long after its prompt the server may have something to say by itself.
+const IDLE_LIMIT: Duration = Duration::from_millis(500);
 /// How long the server may take to close when all is done.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
@@ -125,9 +127,9 @@ fn run(
     tokio::spawn(async move {
         let mut visit = Visit {
             transport,
-            decoder: VisitDecoder::default(),
+            scanner: VisitScanner::default(),
         };
-        visit.decoder.feed(&received);
+        visit.scanner.feed(&received);
         let outcome = visit.make(&expression).await;
         tracing::debug!(?outcome, "the visit");
         let undone = matches!(outcome, Ok(Some(_)));
@@ -148,7 +150,7 @@ fn run(
 
 struct Visit {
     transport: Box<dyn Transport>,
-    decoder: VisitDecoder,
+    scanner: VisitScanner,
 }
 
 impl Visit {
@@ -156,13 +158,14 @@ impl Visit {
     async fn make(&mut self, expression: &str) -> Result<Option<Outcome>, String> {
         // Before the first prompt the server's threads are still being made;
         // on Python 2, what is sent then ends one of them.
-        let mut prompted = false;
-        loop {
-            match self.next().await? {
-                Said::Prompt => prompted = true,
-                Said::ModulesChanged if prompted => break,
-                _ => {}
-            }
+        while self.next().await? != Said::Prompt {}
+        // That may have happened by itself, and no more comes.
+        let idle = async {
+            while self.next().await? != Said::ModulesChanged {}
+            Ok::<(), String>(())
+        };
+        if let Ok(cut_off) = timeout(IDLE_LIMIT, idle).await {
+            cut_off?;
         }
         let mut request = BytesMut::new();
         repl::set_module(DEBUGGER_MODULE, &mut request);
@@ -181,24 +184,22 @@ impl Visit {
                     };
                 }
                 Said::MembersFailed => return Ok(None),
-                _ => {}
+                Said::Prompt | Said::ModulesChanged => {}
             }
         }
     }
 
     async fn next(&mut self) -> Result<Said, String> {
         loop {
-            match self.decoder.next() {
-                Ok(Some(said)) => return Ok(said),
-                Ok(None) => {}
-                Err(error) => return Err(error.to_string()),
+            if let Some(said) = self.scanner.find() {
+                return Ok(said);
             }
             let mut buffer = BytesMut::with_capacity(4096);
             match self.transport.read_buf(&mut buffer).await {
                 Ok(0) => return Err("the server closed the visit".to_owned()),
                 Ok(_) => {
                     self.transport.acknowledge_now();
-                    self.decoder.feed(&buffer);
+                    self.scanner.feed(&buffer);
                 }
                 Err(error) => return Err(error.to_string()),
             }

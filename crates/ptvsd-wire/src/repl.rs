@@ -9,9 +9,8 @@
 
 use bytes::BytesMut;
 
-use crate::binary::{Reader, Writer};
-use crate::coroutine::{Coroutine, Source};
-use crate::{PyText, WireError};
+use crate::PyText;
+use crate::binary::Writer;
 
 /// Makes a module the one in which code runs. There is no answer.
 pub fn set_module(name: &str, out: &mut BytesMut) {
@@ -27,7 +26,7 @@ pub fn members(expression: &str, out: &mut BytesMut) {
     w.bare_text(&expression.into());
 }
 
-/// What the server says during a visit.
+/// What the server says during a visit, as far as anybody needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// The prompt has changed, or is there for the first time.
@@ -42,70 +41,89 @@ pub enum Said {
     },
     /// To [`members`]: the expression raised.
     MembersFailed,
-    /// The program printed, or something else that a visit does not ask for.
-    Other,
 }
 
-/// What the server says, from its bytes.
-#[derive(Debug)]
-pub struct VisitDecoder(Coroutine<Said>);
+/// The longest name of a class that is looked for.
+const LONGEST_CLASS: usize = 1000;
 
-impl Default for VisitDecoder {
-    fn default() -> VisitDecoder {
-        VisitDecoder(Coroutine::new(decode))
-    }
-}
+/// Finds what is needed among the server's bytes.
+///
+/// This looks for words instead of reading message by message, because
+/// messages may be cut: the server sets and clears a time-out on the socket
+/// while another of its threads sends, and on Python 2 that ends the sending
+/// in the middle (seen with 2.2.0). A program that prints one of the words is
+/// taken for the server; what comes of that is a visit that fails.
+#[derive(Debug, Default)]
+pub struct VisitScanner(Vec<u8>);
 
-impl VisitDecoder {
+impl VisitScanner {
     /// Adds bytes that have arrived, however they were cut.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.0.feed(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
-    /// The next message, if all of it has arrived.
-    ///
-    /// # Errors
-    ///
-    /// When the bytes are none of this protocol; then for ever.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "fallible, and None is no end"
-    )]
-    pub fn next(&mut self) -> Result<Option<Said>, WireError> {
-        self.0.next()
+    /// The next of what is looked for, if it has arrived.
+    pub fn find(&mut self) -> Option<Said> {
+        loop {
+            let at = self
+                .0
+                .windows(WORD)
+                .position(|word| matches!(word, b"PRPC" | b"MODC" | b"MRES" | b"MERR"));
+            let Some(at) = at else {
+                // A word may have come in part.
+                let whole = self.0.len().saturating_sub(WORD - 1);
+                self.0.drain(..whole);
+                return None;
+            };
+            self.0.drain(..at);
+            let rest = self.0.get(WORD..).unwrap_or_default();
+            let (said, length) = match self.0.first_chunk() {
+                Some(b"PRPC") => (Said::Prompt, 0),
+                Some(b"MODC") => (Said::ModulesChanged, 0),
+                Some(b"MERR") => (Said::MembersFailed, 0),
+                _ => match class_name(rest) {
+                    ClassName::Whole { class, length } => (Said::Members { class }, length),
+                    ClassName::Part => return None,
+                    ClassName::None => {
+                        self.0.drain(..WORD);
+                        continue;
+                    }
+                },
+            };
+            self.0.drain(..WORD + length);
+            return Some(said);
+        }
     }
 }
 
-async fn decode(source: Source) -> Result<Said, WireError> {
-    let r = Reader(source);
-    Ok(match &r.name().await? {
-        b"PRPC" => {
-            r.text().await?;
-            r.text().await?;
-            r.int().await?;
-            Said::Prompt
-        }
-        b"MODC" => Said::ModulesChanged,
-        b"MRES" => {
-            let class = r.text().await?;
-            for _ in 0..2 {
-                for _ in 0..r.count("a number of members").await? {
-                    r.text().await?;
-                    r.text().await?;
-                }
+const WORD: usize = 4;
+
+enum ClassName {
+    Whole { class: PyText, length: usize },
+    Part,
+    None,
+}
+
+/// The text that bytes begin with.
+fn class_name(bytes: &[u8]) -> ClassName {
+    let Some((kind, rest)) = bytes.split_first() else {
+        return ClassName::Part;
+    };
+    let Some((length, rest)) = rest.split_first_chunk() else {
+        return ClassName::Part;
+    };
+    match usize::try_from(i64::from_be_bytes(*length)) {
+        Ok(length) if length <= LONGEST_CLASS && matches!(kind, b'A' | b'U') => {
+            match rest.get(..length) {
+                Some(name) => ClassName::Whole {
+                    class: PyText::str(name.to_vec()),
+                    length: 1 + 8 + length,
+                },
+                None => ClassName::Part,
             }
-            Said::Members { class }
         }
-        b"MERR" => Said::MembersFailed,
-        b"STDO" | b"STDE" | b"CHWD" => {
-            r.text().await?;
-            Said::Other
-        }
-        b"DONE" | b"ERRE" | b"EXIT" | b"RDLN" | b"DETC" => Said::Other,
-        other => {
-            return Err(WireError::UnknownMessage(other.escape_ascii().to_string()));
-        }
-    })
+        _ => ClassName::None,
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +141,19 @@ mod tests {
         );
     }
 
+    fn found(said: &[u8], split: usize) -> Vec<Said> {
+        let (before, after) = said.split_at(split);
+        let mut scanner = VisitScanner::default();
+        let mut found = Vec::new();
+        for piece in [before, after] {
+            scanner.feed(piece);
+            while let Some(one) = scanner.find() {
+                found.push(one);
+            }
+        }
+        found
+    }
+
     #[test]
     fn a_visit_is_understood_however_it_is_cut() {
         let mut said = b"PRPC".to_vec();
@@ -134,7 +165,6 @@ mod tests {
         said.extend(b"\0\0\0\0\0\0\0\0MERR");
         let expected = [
             Said::Prompt,
-            Said::Other,
             Said::ModulesChanged,
             Said::Members {
                 class: PyText::str(*b"done"),
@@ -142,16 +172,21 @@ mod tests {
             Said::MembersFailed,
         ];
         for split in 0..=said.len() {
-            let (before, after) = said.split_at(split);
-            let mut decoder = VisitDecoder::default();
-            let mut back = Vec::new();
-            for piece in [before, after] {
-                decoder.feed(piece);
-                while let Some(one) = decoder.next().unwrap() {
-                    back.push(one);
-                }
-            }
-            assert_eq!(back, expected, "cut at {split}");
+            assert_eq!(found(&said, split), expected, "cut at {split}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_the_server_has_cut_off_does_no_harm() {
+        let said = b"PRPCA\0\0\0\0\0\0\0\x04STDOA\0\0\0\0\0\0\0\x02hiMRESXMRESA\0\0\0\0\0\0\0\x01c";
+        let expected = [
+            Said::Prompt,
+            Said::Members {
+                class: PyText::str(*b"c"),
+            },
+        ];
+        for split in 0..=said.len() {
+            assert_eq!(found(said, split), expected, "cut at {split}");
         }
     }
 }

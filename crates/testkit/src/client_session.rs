@@ -1,14 +1,15 @@
 //! A session of the legacy client, with no editor before it.
 
 use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use ptvsd_client::{
-    AgentStatus, AttachOptions, Binding, Debuggee, Ended, Epoch, SessionEvent, StepKind, StopReason,
-    StoppedThread, Target,
+    AgentStatus, AttachOptions, Binding, Debuggee, Ended, Epoch, SessionEvent, StepKind,
+    StopReason, StoppedThread, Target,
 };
 use ptvsd_wire::{
     BreakpointCondition, BreakpointId, FrameKind, Language, PassCount, ReprKind, SetBreakpoint,
@@ -35,16 +36,45 @@ pub struct ClientSession {
     pub modules: usize,
     /// The last stop that was resumed: others of its epoch are over too.
     resumed: Option<Epoch>,
+    /// Whether the stop of the attach is passed on, and not resumed at once.
+    holds: bool,
 }
 
 impl ClientSession {
-    /// Attaches, and waits until breakpoints stop.
+    /// Attaches, lets the program run on, and waits until breakpoints stop.
     ///
     /// # Errors
     ///
     /// When it fails, or the agent did not get in although it was to.
     pub async fn attach(port: u16, agent: bool) -> Result<ClientSession> {
-        let target: Target = format!("tcp://{SECRET}@127.0.0.1:{port}").parse()?;
+        ClientSession::begin((Ipv4Addr::LOCALHOST, port).into(), agent, false).await
+    }
+
+    /// The same for any server.
+    ///
+    /// # Errors
+    ///
+    /// When it fails, or the agent did not get in although it was to.
+    pub async fn attach_to(server: SocketAddr, agent: bool) -> Result<ClientSession> {
+        ClientSession::begin(server, agent, false).await
+    }
+
+    /// Attaches to a program that runs, and stays where that stops it.
+    ///
+    /// # Errors
+    ///
+    /// When it fails, or the agent did not get in although it was to, or the
+    /// program does not stop.
+    pub async fn attach_and_hold(port: u16, agent: bool) -> Result<(ClientSession, StoppedThread)> {
+        let server = (Ipv4Addr::LOCALHOST, port).into();
+        let mut session = ClientSession::begin(server, agent, true).await?;
+        let (thread, reason) = session.stopped().await?;
+        ensure!(reason == StopReason::Attached, "{reason:?}");
+        Ok((session, thread))
+    }
+
+    async fn begin(server: SocketAddr, agent: bool, holds: bool) -> Result<ClientSession> {
+        let target: Target = format!("tcp://{SECRET}@{server}").parse()?;
         let options = AttachOptions {
             redirect_output: true,
             agent,
@@ -58,6 +88,7 @@ impl ClientSession {
             printed: String::new(),
             modules: 0,
             resumed: None,
+            holds,
         };
         let status = timeout(PATIENCE, session.ready())
             .await
@@ -87,6 +118,13 @@ impl ClientSession {
     pub async fn next(&mut self) -> Result<SessionEvent> {
         let event = self.events.recv().await.context("no more events")?;
         match &event {
+            SessionEvent::Stopped {
+                reason: StopReason::Attached,
+                thread,
+            } if !self.holds => {
+                let thread = *thread;
+                self.go_on(thread).await?;
+            }
             SessionEvent::Stopped { thread, reason } => {
                 self.stops.push_back((*thread, reason.clone()));
             }
@@ -107,7 +145,8 @@ impl ClientSession {
         let waiting = async {
             loop {
                 match self.stops.pop_front() {
-                    Some((thread, _)) if self.resumed.is_some_and(|last| thread.epoch() <= last) => {}
+                    Some((thread, _))
+                        if self.resumed.is_some_and(|last| thread.epoch() <= last) => {}
                     Some(stop) => return Ok(stop),
                     None => {
                         self.next().await?;

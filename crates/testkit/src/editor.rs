@@ -111,6 +111,15 @@ impl Editor {
         self.adapter.id()
     }
 
+    /// Kills the adapter.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.adapter.kill().await?)
+    }
+
     /// Sends a request and waits for the body of the answer.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A way to a server that goes wrong when it is told to: the debugger dies, or
 //! the link does, in the middle of whatever is under way.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use anyhow::Result;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How the debugger's end of the connections comes to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,10 @@ pub enum Death {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     All,
+    /// The next piece, then nothing.
+    Last,
     /// Half of the next piece, then nothing.
     Half,
-    Nothing,
     Over(Death),
 }
 
@@ -37,24 +38,32 @@ enum Mode {
 pub struct FaultProxy {
     port: u16,
     mode: watch::Sender<Mode>,
+    last_has_passed: Arc<Notify>,
     tasks: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
 }
 
 impl FaultProxy {
-    /// Listens on a free port of 127.0.0.1, for a server on `port`.
+    /// Listens on a free port of 127.0.0.1, for that server.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub async fn start(port: u16) -> Result<FaultProxy> {
+    pub async fn start(server: SocketAddr) -> Result<FaultProxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let own_port = listener.local_addr()?.port();
         let (mode, changes) = watch::channel(Mode::All);
         let tasks = Arc::new(Mutex::new(Vec::new()));
         let spawned = Arc::clone(&tasks);
+        let last_has_passed = Arc::new(Notify::new());
+        let passed = Arc::clone(&last_has_passed);
         let accepting = tokio::spawn(async move {
             while let Ok((debugger, _)) = listener.accept().await {
-                let relay = tokio::spawn(relay(debugger, port, changes.clone()));
+                let relay = tokio::spawn(relay(
+                    debugger,
+                    server,
+                    changes.clone(),
+                    Arc::clone(&passed),
+                ));
                 remember(&spawned, relay.abort_handle());
             }
         });
@@ -62,6 +71,7 @@ impl FaultProxy {
         Ok(FaultProxy {
             port: own_port,
             mode,
+            last_has_passed,
             tasks,
         })
     }
@@ -72,9 +82,14 @@ impl FaultProxy {
         self.port
     }
 
-    /// From now on the server hears nothing of what the debugger says.
-    pub fn mute(&self) {
-        self.mode.send_replace(Mode::Nothing);
+    /// The server hears what the debugger says next, and no more.
+    pub fn mute_after_next(&self) {
+        self.mode.send_replace(Mode::Last);
+    }
+
+    /// When that was passed on.
+    pub async fn last_has_passed(&self) {
+        self.last_has_passed.notified().await;
     }
 
     /// The server hears half of what the debugger says next, and no more.
@@ -108,15 +123,20 @@ fn remember(tasks: &Mutex<Vec<tokio::task::AbortHandle>>, task: tokio::task::Abo
         .push(task);
 }
 
-async fn relay(mut debugger: TcpStream, port: u16, mut mode: watch::Receiver<Mode>) {
-    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+async fn relay(
+    mut debugger: TcpStream,
+    server: SocketAddr,
+    mut mode: watch::Receiver<Mode>,
+    last_has_passed: Arc<Notify>,
+) {
+    let Ok(mut server) = TcpStream::connect(server).await else {
         return;
     };
     let _ = server.set_nodelay(true);
     let _ = debugger.set_nodelay(true);
     // An end that nobody asked for is passed on as what it is.
     let (mut said, mut answered) = ([0; 65536], [0; 65536]);
-    let mut half_done = false;
+    let mut is_last_done = false;
     loop {
         let current = *mode.borrow_and_update();
         if let Mode::Over(how) = current {
@@ -133,14 +153,18 @@ async fn relay(mut debugger: TcpStream, port: u16, mut mode: watch::Receiver<Mod
                 };
                 let passed = match current {
                     Mode::All => count,
-                    Mode::Half if !half_done => {
-                        half_done = true;
-                        count / 2
-                    }
-                    Mode::Half | Mode::Nothing | Mode::Over(_) => 0,
+                    Mode::Last | Mode::Half if is_last_done => 0,
+                    Mode::Last => count,
+                    Mode::Half => count / 2,
+                    Mode::Over(_) => 0,
                 };
+                let is_last = current != Mode::All && !is_last_done;
+                is_last_done = current != Mode::All;
                 if server.write_all(said.get(..passed).unwrap_or_default()).await.is_err() {
                     return;
+                }
+                if is_last {
+                    last_has_passed.notify_one();
                 }
             }
             read = server.read(&mut answered) => {

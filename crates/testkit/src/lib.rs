@@ -13,5 +13,6 @@ pub mod editor;
 pub mod fault_proxy;
 pub mod harness;
 pub mod matrix;
+pub mod network;
 pub mod programs;
 pub mod raw_client;

@@ -53,6 +53,12 @@ pub const FORKING: Source = Source {
     text: include_str!("../programs/forking.py"),
 };
 
+/// Prints `tick N` nearly all the time.
+pub const PRINTING: Source = Source {
+    name: "printing.py",
+    text: include_str!("../programs/printing.py"),
+};
+
 /// Raises and handles exceptions; prints `tick N` now and then.
 pub const RAISING: Source = Source {
     name: "raising.py",

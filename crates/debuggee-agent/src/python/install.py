@@ -15,12 +15,20 @@ def install():
         # A dead session's, which nobody took away.
         earlier['world'].resume()
         earlier['remove']()
-    wire.prepare()
     debugger.DONT_DEBUG.append(OWN_FILE)
-    locked(debugger.send_lock, take_over)
+    locked(debugger.send_lock, take_over_unsent)
+
+
+def take_over_unsent():
+    """The JSON servers send some messages under another lock only."""
+    if is_json:
+        locked(loop._IpcChannel__lock, take_over)
+    else:
+        take_over()
 
 
 def take_over():
+    wire.prepare()
     replaced.name(OWN_NAME, globals())
     # The loop ends with the session, so it keeps the wire.
     if is_json:
@@ -29,7 +37,7 @@ def take_over():
         replaced.name('conn', wire)
         loop.conn = wire
     replaced.name('_SendLockCtx', Message())
-    take_over_stops()
+    locked(world.lock, take_over_stops)
     take_over_leaving()
     take_over_fork()
     take_over_threads()

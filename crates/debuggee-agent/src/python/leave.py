@@ -70,23 +70,27 @@ def end_of_debugger():
     """On the server's own thread: there is nothing more to read."""
     if not world.closed:
         world.close()
-    wire.end()
-    wire.close()
     wait_for_stragglers()
-    if world.finished:
-        return
+    was_finished = world.finished
     finish()
-    if not is_json:
-        debugger.DETACHED = True
-        return
 
-    # The server's loop takes itself out of `DebuggerLoop.instance` last of
-    # all. The next attach must not come before, or it would be taken out.
-    def detach_late():
+    def end():
+        wire.end()
+        wire.close()
+        if not was_finished:
+            debugger.DETACHED = True
+
+    # A JSON server's loop takes itself out of `DebuggerLoop.instance` last of
+    # all. The next attach must not come before, or it would be taken out: our
+    # debugger waits for the end of the connection, others for `DETACHED`.
+    def end_late():
         wait_until(lambda: debugger.DebuggerLoop.instance is not loop)
-        debugger.DETACHED = True
+        end()
 
-    in_background(detach_late)
+    if is_json:
+        in_background(end_late)
+    else:
+        end()
 
 
 def wait_for_stragglers():

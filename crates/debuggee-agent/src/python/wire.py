@@ -33,7 +33,8 @@ class Wire(object):
             except Exception:
                 pass
         # Also for sends: a debugger that takes nothing is as dead as one that
-        # says nothing.
+        # says nothing. Not while anybody sends: on Python 2, a send that began
+        # without a time-out and goes on with one ends at once.
         self.socket.settimeout(patience)
         self.close_on_exec()
 

@@ -46,6 +46,9 @@ class World(object):
     def __init__(self):
         self.lock = thread.allocate_lock()
         self.stopped = False
+        # It was stopped when the agent came. Whoever is to report that may be
+        # on its way.
+        self.adopted = False
         # Nothing stops any more.
         self.closed = False
         # The server has detached.
@@ -67,7 +70,7 @@ class World(object):
         locked(self.lock, self.resume_locked)
 
     def resume_locked(self):
-        self.stopped = False
+        self.stopped = self.adopted = False
         debugger.SEND_BREAK_COMPLETE = False
         for one in all_threads():
             if is_told_to_stop(one):
@@ -159,7 +162,8 @@ def block(self, report, keep_stopped_on_line=False):
         if world.closed or debugger.DETACHED or not (reason or world.stopped):
             world.lock.release()
             return
-        reports = not world.stopped
+        is_first = not world.stopped
+        reports = is_first or (reason and world.adopted)
         if reports:
             world.stop(self)
         waiter = world.waiters[self] = Waiter()
@@ -167,7 +171,7 @@ def block(self, report, keep_stopped_on_line=False):
         world.lock.release()
         try:
             self.enum_thread_frames_locally()
-            if reports and not world.report(report):
+            if reports and not world.report(report) and is_first:
                 world.resume()
             waiter.wait()
         finally:
@@ -262,6 +266,8 @@ def rebind_methods():
 
 
 def take_over_stops():
+    """The lock is held: a thread that comes into `block` meanwhile waits until
+    the world is known."""
     server_thread = debugger.Thread
     server_async_break = vars(server_thread)['async_break']
     server_block_maybe_attach = vars(server_thread)['block_maybe_attach']
@@ -317,14 +323,11 @@ def take_over_stops():
     # Threads that have stopped, or are about to, in the server's own code. No
     # resume was sent yet in this session, so the world is as it was reported.
     rebind_methods()
-
-    def adopt():
-        world.attach_reported = debugger.attach_sent_break
-        for one in all_threads():
-            lock = one._block_lock
-            replaced.attribute(one, '_block_lock', Gate(one, lock))
-            if one._is_blocked:
-                world.waiters[one] = Waiter(lock)
-        world.stopped = bool(world.attach_reported or world.waiters)
-
-    locked(world.lock, adopt)
+    world.attach_reported = debugger.attach_sent_break
+    for one in all_threads():
+        lock = one._block_lock
+        replaced.attribute(one, '_block_lock', Gate(one, lock))
+        if one._is_blocked:
+            world.waiters[one] = Waiter(lock)
+    world.stopped = bool(world.attach_reported or world.waiters)
+    world.adopted = world.stopped

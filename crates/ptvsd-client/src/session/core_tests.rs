@@ -1235,6 +1235,9 @@ fn detach_from_json_ends_the_command_loop_too() {
     s.hears(failed("legacyDetach"));
     assert!(waits(&mut ended), "that is how a detach answers");
     s.hears(failed("ptvsdBridgeEndLoop"));
+    s.after(499);
+    assert!(waits(&mut ended), "the loop has not taken itself out");
+    s.core.connection_ended("the connection ended".to_owned());
     assert_eq!(ended.try_recv(), Ok(Ended::Detached));
     assert_eq!(s.told(), [SessionEvent::Ended(Ended::Detached)]);
 }

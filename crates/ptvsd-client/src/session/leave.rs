@@ -8,8 +8,8 @@
 //! that up and the threads are known, say `detc`, wait for the confirmation.
 //! A thread that is still on its way into a stop then goes on, if it can send
 //! what it has to tell: a connection that is closed too early makes it raise,
-//! in the program's own code. A JSON server's command loop then still reads, and is ended with a request
-//! that it does not know, or it would spin.
+//! in the program's own code. A JSON server's command loop then still reads, and
+//! is ended with a request that it does not know, or it would spin.
 
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ const DEAF_LIMIT: Duration = Duration::from_secs(1);
 /// interpreter busy that is more than half a second, and a connection that is
 /// closed before makes it print a traceback.
 const LOOP_END_LIMIT: Duration = Duration::from_secs(2);
+/// How long the connection may take to end after its loop has.
+const LOOP_CLOSE_LIMIT: Duration = Duration::from_millis(500);
 /// How often a detach that failed in the server is sent again.
 const RETRIES: u32 = 3;
 /// Its hits are asked for because a server answers that at once. No
@@ -382,9 +384,12 @@ impl Core {
         match phase {
             // The exception that ends the work of a detach, and no failure.
             Some(Phase::EndingLoop(_)) if is(DETACH) => {}
-            // The answer to the request that it does not know.
-            Some(Phase::EndingLoop(_)) => {
-                self.linger(now);
+            // The answer to the request that it does not know. The loop takes
+            // itself out of the server after that, and whoever attaches before
+            // would be taken out instead; then the connection ends, at once
+            // where objects are freed at once.
+            Some(Phase::EndingLoop(limit)) => {
+                self.enter(Phase::EndingLoop(limit.min(now + LOOP_CLOSE_LIMIT)));
             }
             // A thread's lock was released twice; those before it are free.
             // It wakes, and then the rest can be set free.
