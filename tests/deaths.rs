@@ -24,9 +24,13 @@ use testkit::harness::{run, trial};
 use testkit::matrix::{Matrix, Server};
 use testkit::network::{Computer, Network, PROGRAM_ADDRESS};
 use testkit::programs::{PRINT_LIMIT, PRINTING, RAISING, Source, WORKING};
+use tokio::sync::Mutex;
 
 /// The program goes on by then.
 const FREE_LIMIT: Duration = Duration::from_secs(10);
+/// Programs are started one after another: many at once would make each other
+/// slow, and this is not about that.
+static STARTING: Mutex<()> = Mutex::const_new(());
 /// Of a processor, what a program of these tests takes at most when it has
 /// nobody to serve.
 const NORMAL_CPU: f64 = 0.6;
@@ -156,10 +160,12 @@ where
 }
 
 async fn connection_dies(server: &Server, death: Death, moment: Moment) -> Result<()> {
+    let starting = STARTING.lock().await;
     let program = start_program(server, moment.source())?;
     program.wait_for_line("tick", PRINT_LIMIT)?;
     let address = (Ipv4Addr::LOCALHOST, program.port()).into();
     let (mut session, proxy) = bring(moment, address, program.script()).await?;
+    drop(starting);
     // The session goes on, and notices or not.
     tokio::spawn(async move { while session.next().await.is_ok() {} });
     proxy.die(death);
@@ -170,6 +176,7 @@ async fn connection_dies(server: &Server, death: Death, moment: Moment) -> Resul
 
 async fn process_dies(server: &Server, death: ProcessDeath, moment: Moment) -> Result<()> {
     let this = std::env::current_exe()?;
+    let starting = STARTING.lock().await;
     let (network, program) = match death {
         ProcessDeath::Killed => (None, start_program(server, moment.source())?),
         ProcessDeath::LinkCut => {
@@ -191,6 +198,7 @@ async fn process_dies(server: &Server, death: ProcessDeath, moment: Moment) -> R
         None => {
             let mut doomed = Role::Doomed.start(&this, loopback, moment, &program)?;
             doomed.wait_until_ready()?;
+            drop(starting);
             doomed.kill()?;
             goes_on(&program)?;
             successor(loopback, moment, program.script()).await?;
@@ -200,6 +208,7 @@ async fn process_dies(server: &Server, death: ProcessDeath, moment: Moment) -> R
             let there = network.on(Computer::Debugger, &this)?;
             let mut doomed = Role::Doomed.start(&there, address, moment, &program)?;
             doomed.wait_until_ready()?;
+            drop(starting);
             network.cut()?;
             goes_on(&program)?;
             let there = network.on(Computer::Program, &this)?;

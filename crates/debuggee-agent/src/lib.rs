@@ -134,16 +134,17 @@ pub fn install_in_visit(options: &Options) -> String {
 }
 
 /// The same for a stopped thread of the program: finds the debugger module by
-/// its classes. Its value is the agent's [`hello`].
+/// its classes. Its value is the agent's [`hello`]. It uses no name of the
+/// thread's frame, where each may mean something else.
 #[must_use]
 pub fn install_in_frame(options: &Options) -> String {
     // `search` goes through the subclasses of a class, and theirs.
-    let search = "(lambda search: search(search, ().__class__.__base__))(\
+    let search = "(lambda meta: (lambda search: search(search, ().__class__.__base__))(\
          lambda search, kind: (\
-         [vars(one)['loop'].__globals__ for one in type.__subclasses__(kind) \
-         if one.__name__ == 'DebuggerLoop' and 'loop' in vars(one)] or \
-         [found for found in [search(search, one) for one in type.__subclasses__(kind) \
-         if one is not type] if found] or [None])[0])";
+         [one.__dict__['loop'].__globals__ for one in meta.__subclasses__(kind) \
+         if one.__name__ == 'DebuggerLoop' and 'loop' in one.__dict__] or \
+         [found for found in [search(search, one) for one in meta.__subclasses__(kind) \
+         if one is not meta] if found] or [None])[0]))(().__class__.__class__)";
     install(search, options)
 }
 
@@ -151,7 +152,7 @@ pub fn install_in_frame(options: &Options) -> String {
 /// debugger that has died. The class name of its value is an [`Outcome`].
 #[must_use]
 pub fn rescue_in_visit() -> String {
-    visit(&run(RESCUE, "{}", "n['action']"))
+    visit(&run(RESCUE, "globals()", "", "n['action']"))
 }
 
 /// What a visit has come to.
@@ -185,23 +186,29 @@ impl Outcome {
 fn install(names: &str, options: &Options) -> String {
     let source: String = parts().map(|(_, text)| text).concat();
     let given = format!(
-        "{{'names': {names}, 'mark': {}, 'patience': {:?}}}",
+        "'mark': {}, 'patience': {:?}",
         literal(options.mark.as_str()),
         options.patience.as_secs_f64()
     );
-    run(&source, &given, "n['hello']()")
+    run(&source, names, &given, "n['hello']()")
 }
 
 fn visit(action: &str) -> String {
-    let given = format!("{{'names': globals(), 'action': {action}}}");
-    run(VISIT, &given, "n['result']")
+    let given = format!("'action': {action}");
+    run(VISIT, "globals()", &given, "n['result']")
 }
 
 /// An expression that runs a text in a namespace of its own, and has a value
-/// of that namespace, `n`.
-fn run(source: &str, given: &str, value: &str) -> String {
+/// of that namespace, `n`. The text is given the debugger module's `names` and
+/// what else it needs.
+fn run(source: &str, names: &str, given: &str, value: &str) -> String {
+    // A module's `__builtins__` is a dictionary, or a module that has one.
     format!(
-        "(lambda n: (eval(compile({}, {}, 'exec'), n), {value})[1])({given})",
+        "(lambda names: (lambda b: (lambda n: \
+         (b['eval'](b['compile']({}, {}, 'exec'), n), {value})[1])\
+         ({{'names': names, {given}}}))\
+         ((lambda b: b.__class__.__name__ == 'dict' and b or b.__dict__)\
+         (names['__builtins__'])))({names})",
         literal(source),
         literal(OWN_FILE)
     )

@@ -92,14 +92,9 @@ pub async fn attach(
         mark: SessionMark::new(),
         patience: PATIENCE,
     });
-    let visit = agent
-        .as_ref()
-        .filter(|_| dialect.has_visits())
-        .map(debuggee_agent::install_in_visit);
-    let target = target.clone();
-    let attach_complete = async move {
-        knock(target.clone()).await;
-        Some(visit::install(target, visit?).await)
+    let visit = {
+        let target = target.clone();
+        move |expression| visit::install(target, expression)
     };
     Ok(session::start(
         transport,
@@ -107,7 +102,8 @@ pub async fn attach(
         dialect,
         attached,
         agent,
-        attach_complete,
+        knock(target.clone()),
+        visit,
     ))
 }
 

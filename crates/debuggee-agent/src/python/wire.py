@@ -32,11 +32,29 @@ class Wire(object):
                 self.socket.setsockopt(level, getattr(socket, option), value)
             except Exception:
                 pass
-        # Also for sends: a debugger that takes nothing is as dead as one that
-        # says nothing. Not while anybody sends: on Python 2, a send that began
-        # without a time-out and goes on with one ends at once.
-        self.socket.settimeout(patience)
+        self.set_patience()
         self.close_on_exec()
+
+    def set_patience(self):
+        """Also for sends: a debugger that takes nothing is as dead as one that
+        says nothing."""
+        seconds = int(patience)
+        try:
+            if hasattr(self.socket, 'getpeercert'):
+                # TLS tries again by itself whatever the system gives up.
+                raise TypeError
+            # The system's own limits. With Python 2's, a call fails that began
+            # before they were set and goes on with them.
+            pack = sys.modules['struct'].pack
+            if sys.platform == 'win32':
+                limit = pack('i', seconds * 1000)
+            else:
+                limit = pack('ll', seconds, 0)
+            for option in ('SO_RCVTIMEO', 'SO_SNDTIMEO'):
+                option = getattr(socket, option)
+                self.socket.setsockopt(socket.SOL_SOCKET, option, limit)
+        except Exception:
+            self.socket.settimeout(patience)
 
     def close_on_exec(self):
         """Python 2 lets every program that it starts inherit the socket."""

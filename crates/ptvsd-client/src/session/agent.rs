@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use debuggee_agent::{
     AGENT_THREAD, HELLO, JSON_DEBUGGER_MODULE, Options, STACKS, install_in_frame,
-    install_in_module, is_hello,
+    install_in_module, install_in_visit, is_hello,
 };
 use ptvsd_wire::{Command, ExecutionId, FrameKind, PyText, ReprKind, ThreadId};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use super::{AgentStatus, SessionEvent};
 
 /// How long the agent may take to answer. What puts it in may have to wait for
 /// its turn of a busy interpreter, several times.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// How often the agent hears from us at least. It takes us for dead after
 /// [`PATIENCE`].
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -30,6 +30,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(7);
 /// those that did not are asked for: they are in native code.
 const STACKS_AFTER: Duration = Duration::from_millis(50);
 
+/// How long a thread is given to stop after the attach, so that the agent can
+/// go in there. A visit is for programs that run no line: while it lasts, the
+/// program's output goes through a connection on which the server of Python 2
+/// fails now and then, and what the program prints then raises in it.
+const STOP_LIMIT: Duration = Duration::from_millis(500);
+
 /// The executions that are ours. Those of the consumer are not negative.
 const INSTALLATION: ExecutionId = ExecutionId(-1);
 const REQUEST: ExecutionId = ExecutionId(-2);
@@ -38,8 +44,8 @@ const REQUEST: ExecutionId = ExecutionId(-2);
 /// nothing.
 const NO_THREAD: ThreadId = ThreadId(0);
 
-/// How a visit has ended, if one was needed: why it failed, if it did.
-pub(crate) type Visited = Option<Result<(), String>>;
+/// How a visit has ended: why it failed, if it did.
+pub(super) type Visited = Result<(), String>;
 
 /// What there is of the agent.
 #[derive(Debug)]
@@ -48,8 +54,16 @@ pub(super) enum Agent {
     Unwanted,
     /// It is put in when the server has done with the attach.
     Wanted(Options),
+    /// It goes in by the first thread that stops, or by a visit at this time.
+    Due { options: Options, visit_at: Instant },
+    /// A visit is under way.
+    Visited(Options),
     /// It was put in, and is to say so before this time.
-    Asked { options: Options, limit: Instant },
+    Asked {
+        options: Options,
+        limit: Instant,
+        in_frame: bool,
+    },
     /// It did not get in, or did not say so in time.
     Failed(Options),
     /// It is there.
@@ -68,44 +82,76 @@ impl Core {
 
     /// Whether the agent is on its way in.
     pub(super) fn awaits_agent(&self) -> bool {
-        matches!(self.agent, Agent::Wanted(_) | Agent::Asked { .. })
+        matches!(
+            self.agent,
+            Agent::Wanted(_) | Agent::Due { .. } | Agent::Visited(_) | Agent::Asked { .. }
+        )
     }
 
     /// The server takes other clients, so it has done with this one's attach.
-    pub(super) fn attach_completed(&mut self, visited: Visited, now: Instant) {
-        let options = match std::mem::replace(&mut self.agent, Agent::Unwanted) {
-            Agent::Wanted(options) => options,
+    pub(super) fn attach_completed(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.agent, Agent::Unwanted) {
+            Agent::Wanted(options) if self.dialect.has_module_execution() => {
+                let text = install_in_module(&options);
+                self.ask(INSTALLATION, NO_THREAD, text, Some(JSON_DEBUGGER_MODULE));
+                self.asked(options, false, now);
+            }
+            Agent::Wanted(options) => {
+                let visit_at = now + STOP_LIMIT;
+                self.agent = Agent::Due { options, visit_at };
+            }
             other => {
                 self.agent = other;
-                return self.ready(AgentStatus::Off);
+                self.ready(AgentStatus::Off);
             }
+        }
+    }
+
+    fn asked(&mut self, options: Options, in_frame: bool, now: Instant) {
+        self.agent = Agent::Asked {
+            options,
+            limit: now + ANSWER_LIMIT,
+            in_frame,
         };
-        let asked = if self.dialect.has_module_execution() {
-            let text = install_in_module(&options);
-            self.ask(INSTALLATION, NO_THREAD, text, Some(JSON_DEBUGGER_MODULE));
-            Ok(())
-        } else {
-            match (visited, self.any_blocked()) {
-                (Some(Ok(())), _) => {
+    }
+
+    /// It goes in if it can.
+    fn install(&mut self, options: Options, visit_at: Instant, now: Instant) -> Option<Instant> {
+        if self.leaving.is_some() {
+            self.ready(AgentStatus::Off);
+            return None;
+        }
+        match self.any_blocked() {
+            Some(thread) if self.work.is_idle() => {
+                self.ask(INSTALLATION, thread, install_in_frame(&options), None);
+                self.asked(options, true, now);
+                Some(now + ANSWER_LIMIT)
+            }
+            _ if now >= visit_at => {
+                self.begin_visit(options);
+                Some(now)
+            }
+            _ => {
+                self.agent = Agent::Due { options, visit_at };
+                Some(visit_at)
+            }
+        }
+    }
+
+    fn begin_visit(&mut self, options: Options) {
+        self.visit = Some(install_in_visit(&options));
+        self.agent = Agent::Visited(options);
+    }
+
+    /// The visit is over.
+    pub(super) fn visited(&mut self, outcome: Visited, now: Instant) {
+        if let Agent::Visited(options) = std::mem::replace(&mut self.agent, Agent::Unwanted) {
+            match outcome {
+                Ok(()) => {
                     self.ask(INSTALLATION, ThreadId(AGENT_THREAD), HELLO.to_owned(), None);
-                    Ok(())
+                    self.asked(options, false, now);
                 }
-                (_, Some(thread)) => {
-                    self.ask(INSTALLATION, thread, install_in_frame(&options), None);
-                    Ok(())
-                }
-                (Some(Err(why)), None) => Err(why),
-                (None, None) => Err("no way in was tried".to_owned()),
-            }
-        };
-        match asked {
-            Ok(()) => {
-                let limit = now + ANSWER_LIMIT;
-                self.agent = Agent::Asked { options, limit };
-            }
-            Err(why) => {
-                self.agent = Agent::Failed(options);
-                self.ready(AgentStatus::Failed(why));
+                Err(why) => self.agent_failed(options, why, now),
             }
         }
     }
@@ -118,11 +164,14 @@ impl Core {
         }
     }
 
+    /// A thread that can be asked.
     fn any_blocked(&self) -> Option<ThreadId> {
-        let blocked = |state: ThreadState| state == ThreadState::Blocked;
+        let can_be_asked = |thread: &super::core::Thread| {
+            thread.state == ThreadState::Blocked && thread.frame_count > 0
+        };
         self.threads
             .iter()
-            .find_map(|(id, thread)| blocked(thread.state).then_some(*id))
+            .find_map(|(id, thread)| can_be_asked(thread).then_some(*id))
     }
 
     fn ask(
@@ -164,13 +213,24 @@ impl Core {
         if execution != INSTALLATION {
             return;
         }
-        match &self.agent {
-            Agent::Asked { options, .. } | Agent::Failed(options) => match answer {
-                Ok(value) if is_hello(value.bytes(), &options.mark) => self.agent_is_there(now),
-                Ok(other) => self.agent_failed(format!("it said {}", other.display()), now),
-                Err(text) => self.agent_failed(text.display().into_owned(), now),
-            },
-            Agent::Unwanted | Agent::Wanted(_) | Agent::Active { .. } => {}
+        let (options, in_frame) = match &self.agent {
+            Agent::Asked {
+                options, in_frame, ..
+            } => (options.clone(), *in_frame),
+            // Too late, but better than not at all.
+            Agent::Failed(options) => (options.clone(), false),
+            _ => return,
+        };
+        let why = match answer {
+            Ok(value) if is_hello(value.bytes(), &options.mark) => return self.agent_is_there(now),
+            Ok(other) => format!("it said {}", other.display()),
+            Err(text) => text.display().into_owned(),
+        };
+        if in_frame {
+            tracing::debug!(%why, "no way in by a frame");
+            self.begin_visit(options);
+        } else {
+            self.agent_failed(options, why, now);
         }
     }
 
@@ -191,14 +251,12 @@ impl Core {
         self.ready(AgentStatus::Active);
     }
 
-    fn agent_failed(&mut self, why: String, now: Instant) {
-        if let Agent::Asked { options, .. } = &self.agent {
-            tracing::warn!(%why, "no agent");
-            self.agent = Agent::Failed(options.clone());
-            self.ready(AgentStatus::Failed(why));
-            // Nothing was resumed while it was waited for.
-            self.last_arrival = Some(now);
-        }
+    fn agent_failed(&mut self, options: Options, why: String, now: Instant) {
+        tracing::warn!(%why, "no agent");
+        self.agent = Agent::Failed(options);
+        self.ready(AgentStatus::Failed(why));
+        // Nothing was resumed while it was waited for.
+        self.last_arrival = Some(now);
     }
 
     /// Does what is due. Returns when to look again.
@@ -206,10 +264,16 @@ impl Core {
         let leaving = self.leaving.is_some();
         let all_stopped = self.threads.values().all(super::core::Thread::has_stopped);
         match &mut self.agent {
-            Agent::Unwanted | Agent::Wanted(_) | Agent::Failed(_) => None,
+            Agent::Unwanted | Agent::Wanted(_) | Agent::Visited(_) | Agent::Failed(_) => None,
+            Agent::Due { options, visit_at } => {
+                let (options, visit_at) = (options.clone(), *visit_at);
+                self.agent = Agent::Unwanted;
+                self.install(options, visit_at, now)
+            }
             Agent::Asked { limit, .. } if now < *limit => Some(*limit),
-            Agent::Asked { .. } => {
-                self.agent_failed("it did not answer in time".to_owned(), now);
+            Agent::Asked { options, .. } => {
+                let options = options.clone();
+                self.agent_failed(options, "it did not answer in time".to_owned(), now);
                 None
             }
             Agent::Active { .. } if leaving => None,

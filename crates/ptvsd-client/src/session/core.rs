@@ -54,6 +54,8 @@ pub(super) struct Core {
     pub(super) bindings: HashMap<BreakpointId, oneshot::Sender<Binding>>,
     pub(super) pause_asked: bool,
     pub(super) agent: Agent,
+    /// What a visit is to run, once one is needed.
+    pub(super) visit: Option<String>,
     modules: HashSet<PyText>,
     output: OutputFilter,
 }
@@ -147,6 +149,7 @@ impl Core {
             bindings: HashMap::new(),
             pause_asked: false,
             agent,
+            visit: None,
             modules: HashSet::new(),
             output: OutputFilter::new(dialect),
         }

@@ -1507,7 +1507,7 @@ fn a_detach_waits_for_the_end_of_the_attach_and_for_what_that_stops() {
     s.asks(Op::Detach { reply });
     s.after(3000);
     assert_eq!(s.sent(), [], "the rest of the attach would undo it");
-    s.core.attach_completed(None, s.now);
+    s.core.attach_completed(s.now);
     s.after(0);
     assert!(s.sent().contains(&Command::ClearStepping(MAIN)));
     s.hears(Event::HitCount {

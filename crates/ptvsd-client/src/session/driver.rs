@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,6 +28,14 @@ const FIRST_NUMBER: i64 = 3;
 /// How long the other side may take to accept an end in good order.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
+/// What happens on other connections.
+enum Aside {
+    /// The server has done with the attach.
+    AttachComplete,
+    /// The visit for the agent is over.
+    Visited(Visited),
+}
+
 pub(super) struct Driver {
     link: Link,
     decoder: EventDecoder,
@@ -39,9 +47,6 @@ pub(super) struct Driver {
     /// Every [`Debuggee`](super::Debuggee) is gone, and we are leaving.
     handles_gone: bool,
     events: mpsc::Sender<SessionEvent>,
-    /// The server has done with the attach, and a visit has been made if one
-    /// was needed.
-    is_prepared: bool,
     /// Events that their consumer has no room for yet. While there are many,
     /// nothing is read; requests and commands go on.
     undelivered: VecDeque<SessionEvent>,
@@ -73,17 +78,38 @@ impl Driver {
             ops,
             handles_gone: false,
             events,
-            is_prepared: false,
             undelivered: VecDeque::new(),
         }
     }
 
-    pub(super) async fn run(mut self, attach_complete: impl Future<Output = Visited>) {
-        let mut attach_complete = pin!(attach_complete);
+    pub(super) async fn run<V>(
+        mut self,
+        attach_complete: impl Future<Output = ()> + Send + 'static,
+        visit: impl FnOnce(String) -> V,
+    ) where
+        V: Future<Output = Visited> + Send + 'static,
+    {
+        let (tell, mut asides) = mpsc::channel(1);
+        let tell_attach_complete = tell.clone();
+        tokio::spawn(async move {
+            attach_complete.await;
+            let _ = tell_attach_complete.send(Aside::AttachComplete).await;
+        });
+        let mut visit = Some(visit);
         // If this task is dropped with its runtime, the server must notice.
         self.link.transport.reset_when_dropped(true);
         self.decode();
-        while self.turn(attach_complete.as_mut()).await {}
+        while self.turn(&mut asides).await {
+            if let Some(expression) = self.core.visit.take()
+                && let Some(visit) = visit.take()
+            {
+                let tell = tell.clone();
+                let visit = visit(expression);
+                tokio::spawn(async move {
+                    let _ = tell.send(Aside::Visited(visit.await)).await;
+                });
+            }
+        }
         let Driver {
             link,
             core,
@@ -104,7 +130,7 @@ impl Driver {
 
     /// Does what can be done, then waits for whatever comes first. Returns
     /// whether the session goes on.
-    async fn turn(&mut self, attach_complete: Pin<&mut impl Future<Output = Visited>>) -> bool {
+    async fn turn(&mut self, asides: &mut mpsc::Receiver<Aside>) -> bool {
         self.take_requests();
         let wake = self.core.advance(Instant::now());
         self.encode();
@@ -135,10 +161,10 @@ impl Driver {
                 }
                 Err(error) => self.core.connection_ended(error.to_string()),
             },
-            visited = attach_complete, if !self.is_prepared => {
-                self.is_prepared = true;
-                self.core.attach_completed(visited, Instant::now());
-            }
+            Some(aside) = asides.recv() => match aside {
+                Aside::AttachComplete => self.core.attach_completed(Instant::now()),
+                Aside::Visited(outcome) => self.core.visited(outcome, Instant::now()),
+            },
             () = room_in(&self.events), if !self.undelivered.is_empty() => {}
             op = self.ops.recv(), if !self.handles_gone => self.take(op),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}

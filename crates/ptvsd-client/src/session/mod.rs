@@ -273,20 +273,25 @@ pub struct Debuggee {
 
 /// Starts the session's task. `received` is what came with the handshake's
 /// last message; `attach_complete` is ready when the server has done with the
-/// attach, and says how the agent's visit has ended if it needs one.
-pub(crate) fn start(
+/// attach; `visit` puts the agent in by another connection, if need be.
+#[allow(clippy::too_many_arguments, reason = "each is another matter")]
+pub(crate) fn start<V>(
     transport: Box<dyn Transport>,
     received: &BytesMut,
     dialect: Dialect,
     attached: Attached,
     agent: Option<debuggee_agent::Options>,
-    attach_complete: impl Future<Output = agent::Visited> + Send + 'static,
-) -> (Debuggee, mpsc::Receiver<SessionEvent>) {
+    attach_complete: impl Future<Output = ()> + Send + 'static,
+    visit: impl FnOnce(String) -> V + Send + 'static,
+) -> (Debuggee, mpsc::Receiver<SessionEvent>)
+where
+    V: Future<Output = Result<(), String>> + Send + 'static,
+{
     let (ops, ops_received) = mpsc::channel(REQUESTS);
     let (events, events_received) = mpsc::channel(EVENTS);
     let agent = agent.map_or(agent::Agent::Unwanted, agent::Agent::Wanted);
     let driver = driver::Driver::new(transport, received, dialect, agent, ops_received, events);
-    tokio::spawn(driver.run(attach_complete));
+    tokio::spawn(driver.run(attach_complete, visit));
     let debuggee = Debuggee {
         ops,
         dialect,

@@ -327,6 +327,9 @@ impl Core {
                     return Some(retry_at);
                 }
                 in_flight.retry_at = None;
+            } else if self.awaits_agent() {
+                // It may be on its way in by the very thread.
+                return None;
             } else {
                 let job = self.work.queue.pop_front()?;
                 self.work.in_flight = Some(InFlight {
