@@ -14,7 +14,9 @@ use testkit::client_session::ClientSession;
 use testkit::editor::{SECRET, start_program};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::{BUSY, BUSY_WIDE, FORKING, PRINT_LIMIT, Source, WORKING, all_move};
+use testkit::programs::{
+    ASKING, BUSY, BUSY_WIDE, FORKING, PRINT_LIMIT, SHADOWING, Source, WORKING, all_move,
+};
 use testkit::raw_client::Handshake;
 use tokio::time::timeout;
 
@@ -62,6 +64,14 @@ fn main() -> ExitCode {
                     busy_threads(server, program, true, amounts.stops)
                 }));
             }
+        }
+        for (program, kind) in [
+            (&ASKING, "a program that runs no line"),
+            (&SHADOWING, "a program with other built-in functions"),
+        ] {
+            let name = format!("the agent gets into {kind}: {server}");
+            let server = server.clone();
+            trials.push(trial(name, move || gets_in(server, program)));
         }
         let name = format!("nothing is left after a detach: {server}");
         trials.push(trial(name, {
@@ -191,6 +201,24 @@ async fn raw_loses_threads(server: Server) -> Result<()> {
         all_move(&program).is_err(),
         "the races are not wide enough: every thread moves"
     );
+    Ok(())
+}
+
+/// The agent is there at once, again and again, whatever the program does.
+async fn gets_in(server: Server, source: &Source) -> Result<()> {
+    let program = start_program(&server, source)?;
+    if source.name == ASKING.name {
+        program.wait_for_line("ready", PRINT_LIMIT)?;
+    } else {
+        program.wait_for_line("tick", PRINT_LIMIT)?;
+    }
+    for _ in 0..5 {
+        ClientSession::attach(program.port(), true)
+            .await?
+            .detach()
+            .await?;
+    }
+    ensure!(program.is_running(), "{:?}", program.stderr_lines());
     Ok(())
 }
 

@@ -17,10 +17,10 @@ pub(crate) async fn run(arguments: &Rescue) -> Result<()> {
              ten seconds and goes on by itself: nothing was done."
         }
         Outcome::NoWayIn(dialect) => bail!(
-            "{target} is ptvsd {}, which has no way in while a debugger holds it. If the program \
-             still prints, it lets a dead debugger go by itself at the next line; otherwise it \
-             has to be restarted. (Sessions with the agent, which is the default, do not leave a \
-             program like that.)",
+            "{target} is ptvsd {}, which has no way in when its debugger has died: what is stopped \
+             there stays stopped, and no other debugger can attach, until the program is \
+             restarted. (Sessions with the agent, which is the default, do not leave a program \
+             like that.)",
             dialect.releases()
         ),
         Outcome::Failed => bail!(

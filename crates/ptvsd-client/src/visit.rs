@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use debuggee_agent::{DEBUGGER_MODULE, Outcome};
-use ptvsd_wire::Dialect;
 use ptvsd_wire::repl::{self, Said, VisitScanner};
+use ptvsd_wire::{Dialect, Family};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::transport::Transport;
-use crate::{ConnectError, Target};
+use crate::{AttachOptions, ConnectError, SessionEvent, Target, attach};
 
 /// How long the handshake of a visit may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
@@ -58,18 +58,38 @@ pub enum Rescue {
 ///
 /// See [`ConnectError`].
 pub async fn rescue(target: &Target, limit: Duration) -> Result<Rescue, ConnectError> {
-    let (transport, received) = match begin(target, limit).await? {
-        (_, Begun::Taken(transport, received)) => (transport, received),
-        (_, Begun::Refused) => return Ok(Rescue::NotNeeded),
+    let (dialect, transport, received) = match begin(target, limit).await? {
+        (dialect, Begun::Taken(transport, received)) => (dialect, transport, received),
+        (_, Begun::Refused) => {
+            end_dead_loop(target, limit).await?;
+            return Ok(Rescue::NotNeeded);
+        }
         (dialect, Begun::Impossible) => return Ok(Rescue::NoWayIn(dialect)),
     };
     let outcome = run(transport, received, debuggee_agent::rescue_in_visit());
     Ok(match timeout(limit, outcome).await {
         Ok(Ok(Ok(Outcome::Rescued))) => Rescue::Freed,
         Ok(Ok(Ok(Outcome::Attended))) => Rescue::Attended,
+        // It accepts, and fails when its command loop has ended.
+        Ok(Ok(Err(_))) if dialect.family() == Family::Json => Rescue::NoWayIn(dialect),
         Ok(_) => Rescue::Failed,
         Err(_) => Rescue::Waiting,
     })
+}
+
+/// A server that has noticed the death of its debugger by itself may still
+/// read from the connection, as fast as it can. The agent of the next debugger
+/// ends that.
+async fn end_dead_loop(target: &Target, limit: Duration) -> Result<(), ConnectError> {
+    let (debuggee, mut events) = attach(target, &AttachOptions::default(), limit).await?;
+    while let Some(event) = events.recv().await {
+        if matches!(event, SessionEvent::Ready(_)) {
+            break;
+        }
+    }
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    debuggee.detach().await;
+    Ok(())
 }
 
 /// Puts the agent in. Why it could not, if so.

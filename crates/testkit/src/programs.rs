@@ -59,6 +59,12 @@ pub const PRINTING: Source = Source {
     text: include_str!("../programs/printing.py"),
 };
 
+/// Has other things under the names of built-in functions; prints `tick N`.
+pub const SHADOWING: Source = Source {
+    name: "shadowing.py",
+    text: include_str!("../programs/shadowing.py"),
+};
+
 /// Raises and handles exceptions; prints `tick N` now and then.
 pub const RAISING: Source = Source {
     name: "raising.py",

@@ -9,6 +9,23 @@ else:
     wire = Wire(debugger.conn)
 
 
+def end_dead_loops():
+    """Of the binary servers, for debuggers that have died: each reads an ended
+    stream for ever, as fast as it can."""
+    try:
+        tops = sys._current_frames()
+    except Exception:
+        return
+    for frame in tops.values():
+        inner = None
+        while frame is not None:
+            if inner is not None and is_server_code(frame.f_code, 'loop'):
+                connection = inner.f_locals.get('conn')
+                if connection not in (None, wire, wire.socket):
+                    connection.close()
+            inner, frame = frame, frame.f_back
+
+
 def install():
     earlier = names.get(OWN_NAME)
     if earlier is not None:
@@ -17,6 +34,7 @@ def install():
         earlier['remove']()
     debugger.DONT_DEBUG.append(OWN_FILE)
     locked(debugger.send_lock, take_over_unsent)
+    end_dead_loops()
 
 
 def take_over_unsent():

@@ -123,8 +123,7 @@ def frames_inside():
     own = thread.get_ident()
     for ident, frame in tops.items():
         while frame is not None and ident != own:
-            code = frame.f_code
-            if code.co_name == 'trace_func' and code.co_filename == server_file:
+            if is_server_code(frame.f_code, 'trace_func'):
                 inside[ident] = frame
                 break
             frame = frame.f_back
