@@ -81,7 +81,11 @@ pub async fn rescue(target: &Target, limit: Duration) -> Result<Rescue, ConnectE
 /// read from the connection, as fast as it can. The agent of the next debugger
 /// ends that.
 async fn end_dead_loop(target: &Target, limit: Duration) -> Result<(), ConnectError> {
-    let (debuggee, mut events) = attach(target, &AttachOptions::default(), limit).await?;
+    let options = AttachOptions {
+        agent: true,
+        ..AttachOptions::default()
+    };
+    let (debuggee, mut events) = attach(target, &options, limit).await?;
     while let Some(event) = events.recv().await {
         if matches!(event, SessionEvent::Ready(_)) {
             break;
