@@ -136,6 +136,7 @@ impl Core {
             return;
         }
         self.resume_overtaken();
+        self.answer_open_handlers();
         self.epoch = self.epoch.next();
         self.work.cancel_waiting();
         self.leaving = Some(Leaving {
@@ -186,6 +187,7 @@ impl Core {
             || self.pause_asked
             || !self.stepping.is_empty()
             || !self.breakpoints.is_empty()
+            || self.handlers.can_stop()
             || self.last_arrival.is_none_or(|last| now < last + LINGER)
     }
 
@@ -249,6 +251,7 @@ impl Core {
             return;
         }
         self.resume_overtaken();
+        self.answer_open_handlers();
         self.work.cancel_all();
         self.give_up_bindings();
         let replies = self.leaving.as_mut().map(Leaving::take_replies);
