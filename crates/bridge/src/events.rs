@@ -58,6 +58,7 @@ impl Session {
             }
             SessionEvent::BreakpointBound(id) => self.breakpoint_bound(id),
             SessionEvent::Output { text, channel, .. } => self.printed(&text, channel),
+            SessionEvent::HandlersWanted(file) => self.handlers_wanted(file),
             SessionEvent::Ended(how) => self.program_ended(&how),
         }
     }

@@ -14,7 +14,9 @@
 //!   dialects before have, `REPL`, which undoes what that connection does to
 //!   the program;
 //! * [`install_in_frame`]: an expression for any stopped thread;
-//! * [`rescue_in_visit`]: sets a program free that a dead debugger left.
+//! * [`rescue_in_visit`]: sets a program free that a dead debugger left;
+//! * [`traceback_in_frame`]: of the exception that a thread has stopped for,
+//!   with or without the agent.
 //!
 //! Once it is in, the agent answers executions for the thread
 //! [`AGENT_THREAD`], in every dialect, also while no line of the program runs.
@@ -63,6 +65,9 @@ pub const VISIT: &str = include_str!("python/visit.py");
 
 /// What sets a program free.
 pub const RESCUE: &str = include_str!("python/rescue.py");
+
+/// What reads a traceback.
+pub const TRACEBACK: &str = include_str!("python/exception.py");
 
 /// Tells the sessions of all debuggers apart, so that an agent that was left
 /// by another is known as such.
@@ -137,14 +142,18 @@ pub fn install_in_visit(options: &Options) -> String {
 /// its classes. Its value is the agent's [`hello`].
 #[must_use]
 pub fn install_in_frame(options: &Options) -> String {
+    install(debugger_module_by_classes(), options)
+}
+
+/// The namespace of the server's debugger module.
+fn debugger_module_by_classes() -> &'static str {
     // `search` goes through the subclasses of a class, and theirs.
-    let search = "(lambda search: search(search, ().__class__.__base__))(\
+    "(lambda search: search(search, ().__class__.__base__))(\
          lambda search, kind: (\
          [vars(one)['loop'].__globals__ for one in type.__subclasses__(kind) \
          if one.__name__ == 'DebuggerLoop' and 'loop' in vars(one)] or \
          [found for found in [search(search, one) for one in type.__subclasses__(kind) \
-         if one is not type] if found] or [None])[0])";
-    install(search, options)
+         if one is not type] if found] or [None])[0])"
 }
 
 /// An expression for the second connection that sets the program free of a
@@ -152,6 +161,14 @@ pub fn install_in_frame(options: &Options) -> String {
 #[must_use]
 pub fn rescue_in_visit() -> String {
     visit(&run(RESCUE, "{}", "n['action']"))
+}
+
+/// An expression for a thread that has stopped for an exception: the traceback
+/// as text, the latest call first.
+#[must_use]
+pub fn traceback_in_frame() -> String {
+    let given = format!("{{'names': {}}}", debugger_module_by_classes());
+    run(TRACEBACK, &given, "n['result']")
 }
 
 /// What a visit has come to.
@@ -232,6 +249,7 @@ mod tests {
         for (name, text) in parts()
             .into_iter()
             .chain([("visit.py", VISIT), ("rescue.py", RESCUE)])
+            .chain([("exception.py", TRACEBACK)])
         {
             assert!(text.is_ascii(), "{name}");
             assert!(!text.contains('\r') && !text.contains('\t'), "{name}");
