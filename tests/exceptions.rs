@@ -94,9 +94,7 @@ impl Case {
 
     /// As the server names a built-in exception.
     fn builtin(&self, name: &str) -> String {
-        let version = self.server.release.to_string();
-        let with_module = ["2.0", "2.1"].iter().any(|old| version.contains(old));
-        match (with_module, self.is_python_2()) {
+        match (self.server.release.dialect() < 6, self.is_python_2()) {
             (false, _) => name.to_owned(),
             (true, true) => format!("exceptions.{name}"),
             (true, false) => format!("builtins.{name}"),
@@ -431,10 +429,7 @@ async fn exits(case: Case) -> Result<()> {
     session.goes_on(&stop, "exit_one").await?;
     session.editor.disconnect().await?;
 
-    let takes_options = !["2.0", "2.1"]
-        .iter()
-        .any(|old| case.server.release.to_string().contains(old));
-    if takes_options {
+    if case.server.release.dialect() >= 6 {
         let more = json!({"breakOnSystemExitZero": true});
         let session = Session::start(&case, more, &["uncaught"]).await?;
         for action in ["exit_zero", "exit_plain"] {
@@ -522,7 +517,7 @@ async fn sources_elsewhere(case: Case) -> Result<()> {
     session.choose(&["uncaught"]).await?;
     session.editor.configured().await?;
     session.goes_through("handled")?;
-    if case.server.release.to_string().contains("3.2") {
+    if case.server.release.dialect() >= 8 {
         let stop = session.stops("unhandled_there").await?;
         session.goes_on(&stop, "unhandled_there").await?;
         // What was read is known; what is gone cannot be read.

@@ -35,6 +35,7 @@ impl Session {
             }
             SessionEvent::ThreadExited(thread) => {
                 if let Some(thread_id) = program.threads.remove(thread) {
+                    program.raised.remove(&thread_id);
                     self.outbox.event::<events::Thread>(ThreadBody {
                         reason: ThreadEventReason::Exited,
                         thread_id,

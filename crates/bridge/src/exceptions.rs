@@ -146,16 +146,14 @@ impl Exceptions {
         (default, named)
     }
 
-    /// Whether a report can only be of an exception that nothing handles.
-    fn only_uncaught(&self, report: &ExceptionReport) -> bool {
+    /// What was chosen for the exception of a report.
+    fn mode_of(&self, report: &ExceptionReport) -> Mode {
         let name = without_builtins(&report.type_name.display()).to_owned();
-        let mode = self
-            .named
+        self.named
             .iter()
             .rev()
             .find(|(named, _)| *named == name)
-            .map_or(self.default, |(_, mode)| *mode);
-        !mode.raised
+            .map_or(self.default, |(_, mode)| *mode)
     }
 }
 
@@ -242,22 +240,33 @@ impl Session {
         thread: StoppedThread,
         report: &ExceptionReport,
     ) -> bool {
-        let only_uncaught = self.exceptions.only_uncaught(report);
+        let mode = self.exceptions.mode_of(report);
         let Ok(program) = self.program() else {
             return false;
         };
-        if is_exit_without_failure(program, report) {
+        // A server that was just told so may still report what does not stop.
+        if mode == Mode::default() || is_exit_without_failure(program, report) {
             return false;
         }
         // Newer Pythons have parts of their library frozen in, which the
-        // servers take for the program's own code.
-        match program.top_frame(thread) {
-            Some(top) if top.file.display().starts_with(FROZEN) => {
-                let unhandled = only_uncaught || report.break_type == UNHANDLED;
-                unhandled && !is_import_machinery(&top.file.display())
-            }
-            _ => true,
+        // servers take for the program's own code. What is reported when it
+        // is raised is so once more for the code that has called that.
+        let top = program.frames_of(thread).first();
+        if let Some(file) = top.map(|top| top.file.display().into_owned())
+            && file.starts_with(FROZEN)
+        {
+            return !mode.raised && !is_import_machinery(&file);
         }
+        let raised = Raised::of(report, program.frames_of(thread));
+        let id = program.threads.id_of(thread.thread());
+        let is_on_its_way = mode.raised
+            && report.break_type != UNHANDLED
+            && program
+                .raised
+                .get(&id)
+                .is_some_and(|before| before.reaches(&raised));
+        program.raised.insert(id, raised);
+        !is_on_its_way
     }
 
     pub(crate) fn exception_info(
@@ -306,8 +315,8 @@ impl Session {
         stack_trace: String,
     ) -> ExceptionInfoResponse {
         let name = report.type_name.to_string();
-        let unhandled = report.break_type == UNHANDLED && self.exceptions.default.uncaught
-            || self.exceptions.only_uncaught(report);
+        let mode = self.exceptions.mode_of(report);
+        let unhandled = mode.uncaught && (report.break_type == UNHANDLED || !mode.raised);
         ExceptionInfoResponse {
             exception_id: name.clone(),
             description: Some(description(report)),
@@ -328,6 +337,37 @@ impl Session {
                 inner_exception: None,
             }),
         }
+    }
+}
+
+/// An exception that a thread was seen to raise, and where it was by then.
+#[derive(Debug)]
+pub(crate) struct Raised {
+    type_name: PyText,
+    message: PyText,
+    /// File and function of each frame, the top first.
+    frames: Vec<(PyText, PyText)>,
+}
+
+impl Raised {
+    fn of(report: &ExceptionReport, frames: &[Frame]) -> Raised {
+        Raised {
+            type_name: report.type_name.clone(),
+            message: report.message.clone(),
+            frames: frames
+                .iter()
+                .map(|frame| (frame.file.clone(), frame.function.clone()))
+                .collect(),
+        }
+    }
+
+    /// Whether the other is this one on its way out: a server that reports
+    /// what is raised does so once for each frame that it leaves.
+    fn reaches(&self, other: &Raised) -> bool {
+        self.type_name == other.type_name
+            && self.message == other.message
+            && self.frames.len() > other.frames.len()
+            && self.frames.ends_with(&other.frames)
     }
 }
 
@@ -355,19 +395,11 @@ fn is_exit_without_failure(program: &Program, report: &ExceptionReport) -> bool 
 impl Program {
     fn frames_of(&mut self, thread: StoppedThread) -> &[Frame] {
         let id = self.threads.id_of(thread.thread());
-        match self
-            .threads
-            .get(id)
-            .ok()
-            .and_then(|known| known.stack_at(thread))
-        {
+        let known = self.threads.get(id).ok();
+        match known.and_then(|known| known.stack_at(thread)) {
             Some((_, frames)) => frames,
             None => &[],
         }
-    }
-
-    fn top_frame(&mut self, thread: StoppedThread) -> Option<&Frame> {
-        self.frames_of(thread).first()
     }
 }
 
@@ -488,11 +520,11 @@ mod tests {
             type_name: "exceptions.KeyError".into(),
             ..ExceptionReport::default()
         };
-        assert!(!exceptions.only_uncaught(&raised));
+        assert!(exceptions.mode_of(&raised).raised);
         let other = ExceptionReport {
             type_name: "exceptions.ValueError".into(),
             ..ExceptionReport::default()
         };
-        assert!(exceptions.only_uncaught(&other));
+        assert!(!exceptions.mode_of(&other).raised);
     }
 }

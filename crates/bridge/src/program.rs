@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::Failure;
 use crate::configuration::Configuration;
+use crate::exceptions::Raised;
 use crate::files::Files;
 use crate::handlers::KnownHandlers;
 use crate::handles::Handles;
@@ -27,6 +28,9 @@ pub(crate) struct Program {
     pub(crate) known_handlers: KnownHandlers,
     /// The exceptions that threads have stopped for, by their numbers.
     pub(crate) exceptions: HashMap<i64, (StoppedThread, ExceptionReport)>,
+    /// What each thread has raised last, by their numbers: it may be reported
+    /// more than once.
+    pub(crate) raised: HashMap<i64, Raised>,
     /// At this stop, threads that have not stopped themselves run on.
     pub(crate) others_run: bool,
     /// The latest stop that was heard of, and the latest that was resumed
@@ -87,6 +91,7 @@ impl Program {
             local_names: LocalNames::default(),
             known_handlers: KnownHandlers::new(),
             exceptions: HashMap::new(),
+            raised: HashMap::new(),
             others_run: false,
             epochs: Epochs::default(),
             has_agent: false,

@@ -278,8 +278,8 @@ impl Core {
                 self.set_breakpoint(breakpoint, reply);
             }
             Op::RemoveBreakpoint(id) => self.remove_breakpoint(id),
-            Op::SetExceptions { default, named } => self.set_exceptions(default, named),
-            Op::GiveHandlers { file, handlers } => self.handlers_found(file, handlers),
+            Op::SetExceptions { default, named } => self.set_exceptions(default, named, now),
+            Op::GiveHandlers { file, handlers } => self.handlers_found(file, handlers, now),
             Op::Resume {
                 only_after, reply, ..
             } if only_after.is_some() && only_after != self.latest_stop => {

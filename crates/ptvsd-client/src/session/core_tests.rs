@@ -1087,6 +1087,7 @@ fn handlers_that_are_not_found_in_time_are_everything_until_they_are_found() {
     assert_eq!(s.sent(), [all_handled("/srv/a.py")]);
     // The server would not ask again by itself.
     s.asks(found("/srv/a.py").0);
+    s.after(100);
     assert!(matches!(
         s.sent().as_slice(),
         [Command::SetExceptionInfo { default, named }]
@@ -1099,11 +1100,33 @@ fn handlers_that_are_not_found_in_time_are_everything_until_they_are_found() {
 }
 
 #[test]
+fn an_answer_is_not_forgotten_before_its_thread_has_read_it() {
+    let tells = |sent: &[Command]| matches!(sent, [Command::SetExceptionInfo { .. }]);
+    let mut s = with_handlers_wanted(Dialect::V6, "/srv/a.py");
+    s.asks(found("/srv/a.py").0);
+    s.sent();
+    s.asks(uncaught_stops());
+    s.after(99);
+    assert_eq!(s.sent(), []);
+    s.after(1);
+    assert!(tells(&s.sent()));
+    // An answer that is still to come is not forgotten.
+    s.hears(Event::HandlersWanted("/srv/a.py".into()));
+    s.asks(uncaught_stops());
+    assert!(tells(&s.sent()));
+    s.asks(found("/srv/a.py").0);
+    assert_eq!(s.sent().len(), 1);
+}
+
+#[test]
 fn a_thread_that_waits_for_handlers_is_answered_before_a_detach() {
     let mut s = with_handlers_wanted(Dialect::V6, "/srv/a.py");
     s.detach();
     let sent = s.sent();
-    assert_eq!(sent.first(), Some(&all_handled("/srv/a.py")), "{sent:?}");
+    let answer = sent.iter().position(|c| *c == all_handled("/srv/a.py"));
+    let forgets = |c: &Command| matches!(c, Command::SetExceptionInfo { .. });
+    let forgotten = sent.iter().rposition(forgets);
+    assert!(answer.is_some() && forgotten < answer, "{sent:?}");
     s.asks(found("/srv/a.py").0);
     s.hears(Event::HandlersWanted("/srv/b.py".into()));
     assert_eq!(s.sent(), [all_handled("/srv/b.py")]);

@@ -136,7 +136,6 @@ impl Core {
             return;
         }
         self.resume_overtaken();
-        self.answer_open_handlers();
         self.epoch = self.epoch.next();
         self.work.cancel_waiting();
         self.leaving = Some(Leaving {
@@ -150,6 +149,8 @@ impl Core {
         if self.attach_complete {
             let restless = self.something_can_stop(now);
             self.begin_settling(restless, now);
+        } else {
+            self.answer_open_handlers(now);
         }
     }
 
@@ -158,11 +159,14 @@ impl Core {
         if self.has_agent() {
             // It sees to all of this by itself, and better.
             self.work.cancel_all();
+            self.answer_open_handlers(now);
             self.commands.push(Command::Detach);
             self.enter(Phase::Sent(now + AGENT_LIMIT));
             return;
         }
         self.stop_nothing();
+        // After that: it makes the server forget the answers before it.
+        self.answer_open_handlers(now);
         let taken_up = if self.dialect.has_pass_counts() {
             self.commands
                 .push(Command::GetBreakpointHitCount(NO_BREAKPOINT));
@@ -251,12 +255,12 @@ impl Core {
             return;
         }
         self.resume_overtaken();
-        self.answer_open_handlers();
         self.work.cancel_all();
         self.give_up_bindings();
         let replies = self.leaving.as_mut().map(Leaving::take_replies);
         if !self.leaving.as_ref().is_some_and(Leaving::is_sent) {
             self.stop_nothing();
+            self.answer_open_handlers(now);
             self.commands.push(Command::Detach);
         }
         self.leaving = Some(Leaving {
