@@ -97,7 +97,7 @@ impl Session {
         self.events = Some(events);
         self.introduce(&debuggee, &configuration);
         self.phase = Phase::Attached(Box::new(Program::new(debuggee, configuration)));
-        self.send_exceptions();
+        drop(self.send_exceptions());
         self.send_all_breakpoints();
         answer.ok(());
         if !leave.is_empty() {

@@ -217,20 +217,27 @@ impl Session {
             });
         }
         self.exceptions = exceptions;
-        self.send_exceptions();
-        answer.ok(SetExceptionBreakpointsResponse {
-            breakpoints: (!breakpoints.is_empty()).then_some(breakpoints),
+        let told = self.send_exceptions();
+        self.when_done(told, move |_, ()| {
+            answer.ok(SetExceptionBreakpointsResponse {
+                breakpoints: (!breakpoints.is_empty()).then_some(breakpoints),
+            });
         });
     }
 
     /// Says which exceptions stop the program, if one is attached. Until the
     /// editor has chosen, none does: the server's own default, or what an
     /// earlier debugger has left there, is of no interest.
-    pub(crate) fn send_exceptions(&mut self) {
+    pub(crate) fn send_exceptions(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let exceptions = self.exceptions.clone();
-        if let Ok(program) = self.program() {
+        let told = self.program().ok().map(|program| {
             let (default, named) = exceptions.for_server(program.debuggee.dialect());
-            program.debuggee.set_exceptions(default, named);
+            program.debuggee.set_exceptions(default, named)
+        });
+        async move {
+            if let Some(told) = told {
+                told.await;
+            }
         }
     }
 

@@ -204,6 +204,7 @@ impl Core {
                 self.stopped(thread, StopReason::Breakpoint(id), now);
             }
             Event::Exception { thread, exception } => {
+                self.handlers_read();
                 self.stopped(thread, StopReason::Exception(exception), now);
             }
             Event::AsyncBreak(thread) => {
@@ -278,7 +279,11 @@ impl Core {
                 self.set_breakpoint(breakpoint, reply);
             }
             Op::RemoveBreakpoint(id) => self.remove_breakpoint(id),
-            Op::SetExceptions { default, named } => self.set_exceptions(default, named, now),
+            Op::SetExceptions {
+                default,
+                named,
+                reply,
+            } => self.set_exceptions(default, named, reply, now),
             Op::GiveHandlers { file, handlers } => self.handlers_found(file, handlers, now),
             Op::Resume {
                 only_after, reply, ..

@@ -1039,6 +1039,7 @@ fn uncaught_stops() -> Op {
     Op::SetExceptions {
         default: ExceptionMode::UNHANDLED,
         named: vec![("StopIteration".into(), ExceptionMode::NEVER)],
+        reply: oneshot::channel().0,
     }
 }
 

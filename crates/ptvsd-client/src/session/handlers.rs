@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use ptvsd_wire::{Command, ExceptionMode, HandlerRange, PyText};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::SessionEvent;
@@ -34,7 +35,9 @@ pub(super) struct Handlers {
     exceptions: Option<Exceptions>,
     /// Since when the server is to be told so.
     untold: Option<Instant>,
-    /// When a thread was last answered.
+    /// Who wants to know when it was.
+    telling: Vec<oneshot::Sender<()>>,
+    /// When a thread was last answered that may not have read the answer.
     answered: Option<Instant>,
     open: Vec<Open>,
     /// Files that we have given up on. The server has our answer for the
@@ -83,8 +86,10 @@ impl Core {
         &mut self,
         default: ExceptionMode,
         named: Vec<(PyText, ExceptionMode)>,
+        reply: oneshot::Sender<()>,
         now: Instant,
     ) {
+        self.handlers.telling.push(reply);
         self.handlers.exceptions = Some(Exceptions { default, named });
         self.handlers.untold.get_or_insert(now);
         self.tell_exceptions(now);
@@ -101,6 +106,9 @@ impl Core {
         }
         self.handlers.untold = None;
         self.handlers.given_up.clear();
+        for reply in self.handlers.telling.drain(..) {
+            let _ = reply.send(());
+        }
         let Exceptions { default, named } = self.handlers.exceptions.clone()?;
         self.commands
             .push(Command::SetExceptionInfo { default, named });
@@ -136,6 +144,11 @@ impl Core {
         }
     }
 
+    /// A thread has stopped for an exception, so it has read what handles it.
+    pub(super) fn handlers_read(&mut self) {
+        self.handlers.answered = None;
+    }
+
     /// Answers what has waited for too long, and says what can be said now.
     /// Returns when to look again.
     pub(super) fn advance_handlers(&mut self, now: Instant) -> Option<Instant> {
@@ -157,6 +170,7 @@ impl Core {
     /// We are leaving: nobody waits any more.
     pub(super) fn answer_open_handlers(&mut self, now: Instant) {
         self.handlers.untold = None;
+        self.handlers.telling.clear();
         for open in std::mem::take(&mut self.handlers.open) {
             self.say_all_is_handled(open.file, now);
         }

@@ -247,6 +247,7 @@ enum Op {
     SetExceptions {
         default: ExceptionMode,
         named: Vec<(PyText, ExceptionMode)>,
+        reply: oneshot::Sender<()>,
     },
     GiveHandlers {
         file: PyText,
@@ -408,9 +409,23 @@ impl Debuggee {
         let _ = self.send(Op::RemoveBreakpoint(id));
     }
 
-    /// Says which exceptions stop, instead of all that was said before.
-    pub fn set_exceptions(&self, default: ExceptionMode, named: Vec<(PyText, ExceptionMode)>) {
-        let _ = self.send(Op::SetExceptions { default, named });
+    /// Says which exceptions stop, instead of all that was said before. Done
+    /// when the server was told, which may be a moment later.
+    pub fn set_exceptions(
+        &self,
+        default: ExceptionMode,
+        named: Vec<(PyText, ExceptionMode)>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (reply, told) = oneshot::channel();
+        let _ = self.send(Op::SetExceptions {
+            default,
+            named,
+            reply,
+        });
+        async move {
+            // Dropped when the session is over: then nothing stops.
+            let _ = told.await;
+        }
     }
 
     /// Says what a file of the program handles: the answer to
