@@ -14,7 +14,7 @@ use testkit::client_session::ClientSession;
 use testkit::editor::{Editor, SECRET, array, integer, start_program, string};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::{PRINT_LIMIT, RAISING, Source, THROWING, THROWING_PARTS};
+use testkit::programs::{PRINT_LIMIT, RAISING, Source, THROWING, THROWING_BROKEN, THROWING_PARTS};
 use tokio::time::timeout;
 
 const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
@@ -23,7 +23,7 @@ const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
 const HANDLERS_LIMIT: Duration = Duration::from_secs(10);
 
 /// What no filter but *raised* stops.
-const HANDLED: [&str; 8] = [
+const HANDLED: [&str; 9] = [
     "handled",
     "handled_by_a_base",
     "handled_further_out",
@@ -32,6 +32,7 @@ const HANDLED: [&str; 8] = [
     "handled_loop",
     "handled_import",
     "handled_environ",
+    "handled_by_hasattr",
 ];
 
 fn main() -> ExitCode {
@@ -79,6 +80,7 @@ impl Case {
             "raised exceptions" => raised,
             "an exception that ends the program" => the_end,
             "exits" => exits,
+            "an exception in another thread" => in_another_thread,
             "filters are changed" => filters_are_changed,
             "sources elsewhere or nowhere" => sources_elsewhere,
             "options by name" => options_by_name,
@@ -233,7 +235,9 @@ impl Stop {
 
 fn start_throwing(server: &Server) -> Result<(Program, tempfile::TempDir)> {
     let parts = tempfile::tempdir()?;
-    std::fs::write(parts.path().join(THROWING_PARTS.name), THROWING_PARTS.text)?;
+    for source in [THROWING_PARTS, THROWING_BROKEN] {
+        std::fs::write(parts.path().join(source.name), source.text)?;
+    }
     let program = ProgramBuilder::new(&server.python, server.release)
         .source(THROWING.name, THROWING.text)
         .env("PYTHONPATH", parts.path())
@@ -343,6 +347,7 @@ async fn uncaught(case: Case) -> Result<()> {
     session.goes_on(&stop, "unhandled_in_handler").await?;
 
     library_raises(&case, &session).await?;
+    import_raises(&case, &session).await?;
 
     // An `except` clause that raises again is one that handles, to everybody
     // who reads the code, and the server reports an exception only once.
@@ -351,7 +356,7 @@ async fn uncaught(case: Case) -> Result<()> {
 }
 
 async fn library_raises(case: &Case, session: &Session) -> Result<()> {
-    if case.server.release.dialect() < 5 {
+    if case.server.release.dialect() < 5 && !case.agent {
         // They report an exception only where it is raised.
         return session.goes_through("unhandled_in_library");
     }
@@ -363,10 +368,20 @@ async fn library_raises(case: &Case, session: &Session) -> Result<()> {
     session.goes_on(&stop, "unhandled_in_library").await?;
 
     let stop = session.stops("unhandled_environ").await?;
-    if !case.has_frozen_library() {
+    if case.agent || !case.has_frozen_library() {
         stop.is_at("unhandled_environ", &THROWING, "environ")?;
     }
     session.goes_on(&stop, "unhandled_environ").await
+}
+
+async fn import_raises(case: &Case, session: &Session) -> Result<()> {
+    if case.agent || case.is_python_2() {
+        return session.goes_through("handled_import_there");
+    }
+    // The servers do not look beyond Python 3's code for imports.
+    let stop = session.stops("handled_import_there").await?;
+    stop.is_at("<module>", &THROWING_BROKEN, "broken")?;
+    session.goes_on(&stop, "handled_import_there").await
 }
 
 fn line_of(source: &Source, text: &str) -> usize {
@@ -415,6 +430,40 @@ async fn the_end(case: Case) -> Result<()> {
     let status = session.program.wait_exit(PRINT_LIMIT)?;
     ensure!(!status.success(), "{status}");
     Ok(())
+}
+
+async fn in_another_thread(case: Case) -> Result<()> {
+    if case.server.python.version >= (3, 13, 0) {
+        eprintln!("NOT POSSIBLE: threads on {}: not traced", case.server);
+        return Ok(());
+    }
+    let session = Session::start(&case, json!({}), &["uncaught"]).await?;
+    let stop = session.stops("unhandled_in_thread").await?;
+    stop.is_at("unhandled", &THROWING, "unhandled")?;
+    let threads = session.editor.request("threads", Value::Null).await?;
+    let others: Vec<_> = array(&threads, "/threads")
+        .iter()
+        .filter_map(|thread| integer(thread, "/id").ok())
+        .filter(|id| *id != stop.thread)
+        .collect();
+    ensure!(others.len() == 1, "{threads}");
+    for other in others {
+        let frames = session.editor.frames(other).await;
+        if case.agent {
+            let frames = frames?;
+            let at = frames.first().context("no frames")?;
+            ensure!(string(at, "/name") == "unhandled_in_thread", "{at}");
+        } else {
+            // As the editor was told, it runs on.
+            ensure!(frames.is_err(), "{frames:?}");
+            let mark = session.program.mark();
+            session
+                .program
+                .wait_for_line_since(mark, "main goes on", PRINT_LIMIT)?;
+        }
+    }
+    session.goes_on(&stop, "unhandled_in_thread").await?;
+    session.editor.disconnect().await
 }
 
 async fn exits(case: Case) -> Result<()> {

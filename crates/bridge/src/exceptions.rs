@@ -264,6 +264,9 @@ impl Session {
         {
             return !mode.raised && !is_import_machinery(&file);
         }
+        if !mode.raised && top.is_some_and(|top| is_for_interpreter(report, top)) {
+            return false;
+        }
         let raised = Raised::of(report, program.frames_of(thread));
         let id = program.threads.id_of(thread.thread());
         let is_on_its_way = mode.raised
@@ -389,6 +392,17 @@ pub(crate) fn description(report: &ExceptionReport) -> String {
         &report.message
     };
     text.to_string()
+}
+
+/// Whether an exception is what a method tells the interpreter with, which
+/// handles it in no source: for `hasattr()`, or at the end of a loop.
+fn is_for_interpreter(report: &ExceptionReport, top: &Frame) -> bool {
+    let methods: &[&str] = match without_builtins(&report.type_name.display()) {
+        "AttributeError" => &["__getattr__", "__getattribute__"],
+        "IndexError" => &["__getitem__"],
+        _ => &[],
+    };
+    methods.contains(&&*top.function.display())
 }
 
 /// `sys.exit()` on Python 2: up to release 2.2 the servers know only a code of

@@ -110,7 +110,7 @@ impl Files {
         let path = name.replace('.', "/");
         [format!("{path}.py"), format!("{path}/__init__.py")]
             .iter()
-            .find_map(|tail| self.loaded_with_tail(tail, |module| self.is_beside_os(module)))
+            .find_map(|tail| self.loaded_with_tail(tail, |module| self.is_of_library(module)))
     }
 
     /// The path of a file of the program, as its module has it: it may be
@@ -139,12 +139,20 @@ impl Files {
         found.next().is_none().then(|| module.clone())
     }
 
-    /// Whether a file is of Python's own library: that has `os.py` in it.
-    pub(crate) fn is_beside_os(&self, file: &str) -> bool {
-        self.modules.iter().any(|module| {
-            file_name(module) == "os.py"
-                && move_path(file, without_file_name(module), "/").is_some()
-        })
+    /// Whether a file is of Python's own library.
+    pub(crate) fn is_of_library(&self, file: &str) -> bool {
+        let mut folders = self
+            .modules
+            .iter()
+            .filter(|module| file_name(module) == "os.py")
+            .map(|module| without_file_name(module))
+            .peekable();
+        if folders.peek().is_none() {
+            // 2.0.0 lists none of the modules that were loaded before it.
+            let folder = file_name(without_file_name(file)).to_lowercase();
+            return folder == "lib" || folder.starts_with("python") || folder.starts_with("pypy");
+        }
+        folders.any(|folder| move_path(file, folder, "/").is_some())
     }
 
     fn is_loaded(&self, remote: &str) -> bool {

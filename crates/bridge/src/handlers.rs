@@ -114,7 +114,7 @@ impl Source {
             None if file.starts_with('<') => return None,
             None => files.loaded_as(file),
         };
-        if OUTERMOST.contains(&file_name(&remote)) && files.is_beside_os(&remote) {
+        if OUTERMOST.contains(&file_name(&remote)) && files.is_of_library(&remote) {
             return Some(Source::Outermost);
         }
         // One that is not absolute would be looked for beside the adapter.
@@ -325,6 +325,14 @@ mod tests {
             Source::of("/srv/app/threading.py", &files),
             file("/home/me/app/threading.py", "/srv/app/threading.py")
         );
+        for (name, is_library) in [
+            ("/usr/lib/python2.7/runpy.py", true),
+            ("c:\\python27\\lib\\runpy.py", true),
+            ("/srv/app/runpy.py", false),
+        ] {
+            let source = Source::of(name, &Files::new(Vec::new()));
+            assert_eq!(source == Some(Source::Outermost), is_library, "{name}");
+        }
     }
 
     #[test]

@@ -49,11 +49,12 @@ pub const OWN_FILE: &str = "<ptvsd-bridge agent>";
 
 /// The agent's source: the parts, in the order in which they are run as one.
 #[must_use]
-pub fn parts() -> [(&'static str, &'static str); 6] {
+pub fn parts() -> [(&'static str, &'static str); 7] {
     [
         ("base.py", include_str!("python/base.py")),
         ("wire.py", include_str!("python/wire.py")),
         ("world.py", include_str!("python/world.py")),
+        ("exceptions.py", include_str!("python/exceptions.py")),
         ("leave.py", include_str!("python/leave.py")),
         ("channel.py", include_str!("python/channel.py")),
         ("install.py", include_str!("python/install.py")),
@@ -67,7 +68,7 @@ pub const VISIT: &str = include_str!("python/visit.py");
 pub const RESCUE: &str = include_str!("python/rescue.py");
 
 /// What reads a traceback.
-pub const TRACEBACK: &str = include_str!("python/exception.py");
+pub const TRACEBACK: &str = include_str!("python/traceback.py");
 
 /// Tells the sessions of all debuggers apart, so that an agent that was left
 /// by another is known as such.
@@ -249,7 +250,7 @@ mod tests {
         for (name, text) in parts()
             .into_iter()
             .chain([("visit.py", VISIT), ("rescue.py", RESCUE)])
-            .chain([("exception.py", TRACEBACK)])
+            .chain([("traceback.py", TRACEBACK)])
         {
             assert!(text.is_ascii(), "{name}");
             assert!(!text.contains('\r') && !text.contains('\t'), "{name}");

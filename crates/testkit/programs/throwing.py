@@ -3,6 +3,8 @@
 # everybody who reads the code, nothing handles it.
 import os
 import sys
+import threading
+import time
 
 import throwing_parts as parts
 
@@ -17,6 +19,9 @@ class Countdown(object):
 
     def __iter__(self):
         return self
+
+    def __getattr__(self, name):
+        raise AttributeError(name)
 
     def __next__(self):
         if self.number == 0:
@@ -75,6 +80,18 @@ def handled_import():
         pass
 
 
+def handled_import_there():
+    try:
+        import throwing_broken
+        return throwing_broken
+    except ImportError:
+        pass
+
+
+def handled_by_hasattr():
+    return hasattr(Countdown(0), 'absent')
+
+
 def handled_environ():
     try:
         return os.environ['ABSENT']
@@ -114,6 +131,15 @@ def unhandled_environ():
 
 def unhandled_in_library():
     return parts.decode('{')
+
+
+def unhandled_in_thread():
+    worker = threading.Thread(target=unhandled)
+    worker.start()
+    while worker.is_alive():
+        print('main goes on')
+        sys.stdout.flush()
+        time.sleep(0.05)  # HERE: main
 
 
 def reraised():

@@ -66,10 +66,16 @@ pub const THROWING: Source = Source {
     text: include_str!("../programs/throwing.py"),
 };
 
-/// The module of [`THROWING`].
+/// A module of [`THROWING`].
 pub const THROWING_PARTS: Source = Source {
     name: "throwing_parts.py",
     text: include_str!("../programs/throwing_parts.py"),
+};
+
+/// Another, which cannot be imported.
+pub const THROWING_BROKEN: Source = Source {
+    name: "throwing_broken.py",
+    text: include_str!("../programs/throwing_broken.py"),
 };
 
 impl Source {
