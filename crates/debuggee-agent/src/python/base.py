@@ -24,7 +24,7 @@ OWN_FILE = '<ptvsd-bridge agent>'
 OWN_NAME = '__ptvsd_bridge__'
 
 # Under this one, what an agent has taken away and a thread may still be using.
-UNWRAPPED_NAME = '__ptvsd_bridge_unwrapped__'
+UNWRAPPED_NAME = '_unwrapped_output'
 
 
 class Debugger(object):

@@ -40,7 +40,7 @@ def undo():
             output = output.old_out
         setattr(sys, stream, output)
     # Python 3's `print` does not hold what it is printing to.
-    names['__ptvsd_bridge_unwrapped__'] = unwrapped
+    names['_unwrapped_output'] = unwrapped
     # The server has set them, unless the program is an interactive Python.
     if hasattr(sys.modules.get('__main__'), '__file__'):
         for prompt in ('ps1', 'ps2'):
