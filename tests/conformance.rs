@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Arguments;
 use serde_json::{Value, json};
-use testkit::editor::{Editor, string};
+use testkit::editor::{Editor, array, string};
 use testkit::harness::trial;
 
 const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
         ),
         trial("nobody there, or somebody else".to_owned(), bad_servers),
         trial("lines that count from 0".to_owned(), lines_from_zero),
+        trial(
+            "exceptions before anything is attached".to_owned(),
+            exceptions,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -202,5 +206,44 @@ async fn lines_from_zero() -> Result<()> {
         body.pointer("/breakpoints/0/line") == Some(&json!(4)),
         "{body}"
     );
+    ends_well(editor).await
+}
+
+async fn exceptions() -> Result<()> {
+    let editor = start().await?;
+    let capabilities = editor
+        .request("initialize", json!({"adapterID": "ptvsd-bridge"}))
+        .await?;
+    let filters: Vec<_> = array(&capabilities, "/exceptionBreakpointFilters")
+        .iter()
+        .map(|filter| (string(filter, "/filter"), filter.get("default").cloned()))
+        .collect();
+    // As debugpy has them.
+    ensure!(
+        filters
+            == [
+                ("raised".to_owned(), Some(json!(false))),
+                ("uncaught".to_owned(), Some(json!(true))),
+            ],
+        "{capabilities}"
+    );
+    let body = editor
+        .request(
+            "setExceptionBreakpoints",
+            json!({"filters": ["uncaught", "nonsense"], "filterOptions": [{"filterId": "raised"}]}),
+        )
+        .await?;
+    let verified: Vec<_> = array(&body, "/breakpoints")
+        .iter()
+        .map(|breakpoint| breakpoint.get("verified").cloned())
+        .collect();
+    ensure!(
+        verified == [Some(json!(true)), Some(json!(false)), Some(json!(true))],
+        "{body}"
+    );
+    let answer = editor
+        .request("exceptionInfo", json!({"threadId": 1}))
+        .await;
+    ensure!(answer.is_err(), "{answer:?}");
     ends_well(editor).await
 }

@@ -307,9 +307,10 @@ async fn bring(
         }
         (Moment::HandlersWanted, _) => {
             proxy.mute_after_next();
-            session
+            let exceptions = session
                 .debuggee
                 .set_exceptions(ExceptionMode::UNHANDLED, Vec::new());
+            tokio::spawn(exceptions);
             proxy.last_has_passed().await;
             // The thread that raises waits for the answer that is lost.
             let ticks = |session: &ClientSession| session.printed.matches("tick").count();

@@ -5,12 +5,12 @@ use dap_wire::events::{self, ProcessBody};
 use dap_wire::requests::{Attach, ConfigurationDone, Initialize, InitializeArguments, NoArguments};
 use dap_wire::types::{Capabilities, ProcessEventStartMethod};
 use ptvsd_client::{ConnectError, Debuggee, SessionEvent};
-use ptvsd_wire::ExceptionMode;
 use tokio::sync::mpsc;
 
 use crate::Failure;
 use crate::answer::Answer;
 use crate::configuration::Configuration;
+use crate::exceptions;
 use crate::program::Program;
 use crate::session::{Editor, Phase, Session};
 
@@ -31,6 +31,9 @@ impl Session {
             supports_value_formatting_options: Some(true),
             supports_delayed_stack_trace_loading: Some(true),
             supports_clipboard_context: Some(true),
+            exception_breakpoint_filters: Some(exceptions::filters()),
+            supports_exception_options: Some(true),
+            supports_exception_info_request: Some(true),
             ..Capabilities::default()
         });
     }
@@ -91,12 +94,10 @@ impl Session {
                 return;
             }
         };
-        // Until the editor asks for exceptions, none is to stop the program.
-        // The server's own default is to report what nothing handles.
-        debuggee.set_exceptions(ExceptionMode::NEVER, Vec::new());
         self.events = Some(events);
         self.introduce(&debuggee, &configuration);
         self.phase = Phase::Attached(Box::new(Program::new(debuggee, configuration)));
+        drop(self.send_exceptions());
         self.send_all_breakpoints();
         answer.ok(());
         if !leave.is_empty() {

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use dap_wire::events::{self, BreakpointBody};
 use dap_wire::requests::{
-    SetBreakpoints, SetBreakpointsArguments, SetBreakpointsResponse, SetExceptionBreakpoints,
-    SetExceptionBreakpointsArguments, SetExceptionBreakpointsResponse, SetFunctionBreakpoints,
+    SetBreakpoints, SetBreakpointsArguments, SetBreakpointsResponse, SetFunctionBreakpoints,
     SetFunctionBreakpointsArguments, SetFunctionBreakpointsResponse,
 };
 use dap_wire::types::{self, BreakpointEventReason, BreakpointReason, Source};
@@ -159,22 +158,6 @@ impl Session {
                 .iter()
                 .map(|_| failed("function breakpoints are not supported"))
                 .collect(),
-        });
-    }
-
-    pub(crate) fn set_exception_breakpoints(
-        &mut self,
-        arguments: SetExceptionBreakpointsArguments,
-        answer: Answer<SetExceptionBreakpoints>,
-    ) {
-        // None was offered; editors send an empty list all the same.
-        let breakpoints: Vec<_> = arguments
-            .filters
-            .iter()
-            .map(|_| failed("exception breakpoints are not supported"))
-            .collect();
-        answer.ok(SetExceptionBreakpointsResponse {
-            breakpoints: (!breakpoints.is_empty()).then_some(breakpoints),
         });
     }
 
@@ -393,7 +376,7 @@ fn without_path(source: &Source, count: usize) -> SetBreakpointsResponse {
     }
 }
 
-fn failed(why: &str) -> types::Breakpoint {
+pub(crate) fn failed(why: &str) -> types::Breakpoint {
     types::Breakpoint {
         verified: false,
         message: Some(why.to_owned()),

@@ -1,9 +1,9 @@
 //! Which handler answers which request, and in which state.
 
 use dap_wire::requests::{
-    Attach, Cancel, ConfigurationDone, Continue, Disconnect, Evaluate, Initialize, Launch, Next,
-    Pause, Scopes, SetBreakpoints, SetExceptionBreakpoints, SetFunctionBreakpoints, StackTrace,
-    StepIn, StepOut, Terminate, Threads, Variables,
+    Attach, Cancel, ConfigurationDone, Continue, Disconnect, Evaluate, ExceptionInfo, Initialize,
+    Launch, Next, Pause, Scopes, SetBreakpoints, SetExceptionBreakpoints, SetFunctionBreakpoints,
+    StackTrace, StepIn, StepOut, Terminate, Threads, Variables,
 };
 use dap_wire::{RawRequest, Request};
 use ptvsd_client::StepKind;
@@ -58,6 +58,9 @@ impl Session {
             }),
             StackTrace::COMMAND => self.answer::<StackTrace>(&request, Session::stack_trace),
             Scopes::COMMAND => self.answer::<Scopes>(&request, Session::scopes),
+            ExceptionInfo::COMMAND => {
+                self.answer::<ExceptionInfo>(&request, Session::exception_info);
+            }
             Variables::COMMAND => self.answer::<Variables>(&request, Session::variables),
 
             unknown => {

@@ -28,6 +28,8 @@ pub enum Failure {
     UnknownThread(i64),
     /// The program runs, or this thread does.
     ThreadRunning,
+    /// The thread has not stopped for an exception.
+    NoException,
     /// A reference that was never given out.
     UnknownReference(&'static str, i64),
     /// A reference of an earlier stop.
@@ -58,6 +60,7 @@ impl Failure {
             Failure::ThreadRunning => 3004,
             Failure::UnknownReference(..) => 3005,
             Failure::StaleReference(_) => 3006,
+            Failure::NoException => 3007,
             Failure::EvaluationFailed(_) => 4001,
             Failure::NothingToEvaluateIn(_) => 4002,
             Failure::EvaluationEnded(_) => 4003,
@@ -113,6 +116,7 @@ impl Failure {
             Failure::SessionOver => "the debugging session is over".to_owned(),
             Failure::UnknownThread(id) => format!("there is no thread {id}"),
             Failure::ThreadRunning => "the thread is running: pause it first".to_owned(),
+            Failure::NoException => "the thread has not stopped for an exception".to_owned(),
             Failure::UnknownReference(what, id) => format!("there is no {what} {id}"),
             Failure::StaleReference(what) => {
                 format!("the program has moved on since: that {what} is gone")

@@ -35,6 +35,7 @@ impl Session {
             }
             SessionEvent::ThreadExited(thread) => {
                 if let Some(thread_id) = program.threads.remove(thread) {
+                    program.raised.remove(&thread_id);
                     self.outbox.event::<events::Thread>(ThreadBody {
                         reason: ThreadEventReason::Exited,
                         thread_id,
@@ -58,6 +59,7 @@ impl Session {
             }
             SessionEvent::BreakpointBound(id) => self.breakpoint_bound(id),
             SessionEvent::Output { text, channel, .. } => self.printed(&text, channel),
+            SessionEvent::HandlersWanted(file) => self.handlers_wanted(file),
             SessionEvent::Ended(how) => self.program_ended(&how),
         }
     }

@@ -105,6 +105,56 @@ impl Files {
         self.learned.get(&remote).cloned().unwrap_or(remote)
     }
 
+    /// The path of a module by its name, if a module of that name is loaded.
+    pub(crate) fn loaded_module(&self, name: &str) -> Option<String> {
+        let path = name.replace('.', "/");
+        [format!("{path}.py"), format!("{path}/__init__.py")]
+            .iter()
+            .find_map(|tail| self.loaded_with_tail(tail, |module| self.is_of_library(module)))
+    }
+
+    /// The path of a file of the program, as its module has it: it may be
+    /// given without its folder, and by Windows without its capitals.
+    pub(crate) fn loaded_as(&self, file: &str) -> String {
+        let file = source_of(file);
+        let found = if is_absolute(&file) {
+            self.modules
+                .iter()
+                .find(|module| same_path(module, &file))
+                .cloned()
+        } else {
+            self.loaded_with_tail(&file, |_| true)
+        };
+        found.unwrap_or(file)
+    }
+
+    /// The only module whose path ends so.
+    fn loaded_with_tail(&self, tail: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+        let length = parts(tail).len();
+        let mut found = self
+            .modules
+            .iter()
+            .filter(|module| common_tail(module, tail) == length && fits(module));
+        let module = found.next()?;
+        found.next().is_none().then(|| module.clone())
+    }
+
+    /// Whether a file is of Python's own library.
+    pub(crate) fn is_of_library(&self, file: &str) -> bool {
+        let mut folders = self
+            .modules
+            .iter()
+            .filter(|module| file_name(module) == "os.py")
+            .map(|module| without_file_name(module))
+            .peekable();
+        if folders.peek().is_none() {
+            // 2.0.0 lists none of the modules that were loaded before it.
+            let folder = file_name(without_file_name(file)).to_lowercase();
+            return folder == "lib" || folder.starts_with("python") || folder.starts_with("pypy");
+        }
+        folders.any(|folder| move_path(file, folder, "/").is_some())
+    }
+
     fn is_loaded(&self, remote: &str) -> bool {
         self.modules.contains(remote) || self.modules.iter().any(|module| same_path(module, remote))
     }
@@ -209,6 +259,15 @@ fn parts(path: &str) -> Vec<&str> {
 fn is_windows(path: &str) -> bool {
     path.contains('\\')
         || matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
+fn without_file_name(path: &str) -> &str {
+    path.strip_suffix(file_name(path)).unwrap_or(path)
+}
+
+/// Whether a path, of whichever system, says where it begins.
+pub(crate) fn is_absolute(path: &str) -> bool {
+    path.starts_with(['/', '\\']) || matches!(path.as_bytes(), [_, b':', b'/' | b'\\', ..])
 }
 
 /// The last part of a path, of whichever system.

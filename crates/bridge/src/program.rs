@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use ptvsd_client::{Debuggee, Epoch, StopReason, StoppedThread};
-use ptvsd_wire::{Frame, PyText, ThreadId};
+use ptvsd_wire::{ExceptionReport, Frame, PyText, ThreadId};
 use tokio::sync::oneshot;
 
 use crate::Failure;
 use crate::configuration::Configuration;
+use crate::exceptions::Raised;
 use crate::files::Files;
+use crate::handlers::KnownHandlers;
 use crate::handles::Handles;
 use crate::stack::FrameRef;
 use crate::variables::{Container, LocalNames};
@@ -22,6 +24,15 @@ pub(crate) struct Program {
     pub(crate) frames: Handles<FrameRef>,
     pub(crate) containers: Handles<Container>,
     pub(crate) local_names: LocalNames,
+    /// What its files handle, as far as that was asked for.
+    pub(crate) known_handlers: KnownHandlers,
+    /// The exceptions that threads have stopped for, by their numbers.
+    pub(crate) exceptions: HashMap<i64, (StoppedThread, ExceptionReport)>,
+    /// What each thread has raised last, by their numbers: it may be reported
+    /// more than once.
+    pub(crate) raised: HashMap<i64, Raised>,
+    /// At this stop, threads that have not stopped themselves run on.
+    pub(crate) others_run: bool,
     /// The latest stop that was heard of, and the latest that was resumed
     /// from. What still comes of that one is of no interest.
     pub(crate) epochs: Epochs,
@@ -78,6 +89,10 @@ impl Program {
             frames: Handles::new("frame"),
             containers: Handles::new("variables reference"),
             local_names: LocalNames::default(),
+            known_handlers: KnownHandlers::new(),
+            exceptions: HashMap::new(),
+            raised: HashMap::new(),
+            others_run: false,
             epochs: Epochs::default(),
             has_agent: false,
             waiting_for_stop: Vec::new(),
@@ -88,6 +103,8 @@ impl Program {
     pub(crate) fn moves_on(&mut self) {
         self.epochs.left = self.epochs.heard;
         self.world = World::Running;
+        self.exceptions.clear();
+        self.others_run = false;
         self.frames.clear();
         self.containers.clear();
         self.threads.forget_frames();

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::Failure;
 use crate::breakpoints::Breakpoints;
 use crate::configuration::Environment;
+use crate::exceptions::Exceptions;
 use crate::program::Program;
 
 /// How long an editor may go on asking after the session is over. Emacs sends
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     pub(crate) editor: Editor,
     pub(crate) breakpoints: Breakpoints,
+    /// Which exceptions stop.
+    pub(crate) exceptions: Exceptions,
     /// The editor has set its breakpoints.
     pub(crate) configured: bool,
     pub(crate) environment: Arc<dyn Environment>,
@@ -134,6 +137,7 @@ pub async fn serve(
         phase: Phase::Idle,
         editor: Editor::default(),
         breakpoints: Breakpoints::default(),
+        exceptions: Exceptions::default(),
         configured: false,
         environment,
         events: None,

@@ -72,6 +72,11 @@ impl Session {
         };
         match (&program.world, program.threads.get(arguments.thread_id)) {
             (_, Err(failure)) => answer.fail(failure),
+            (World::Stopped { first }, Ok(thread))
+                if program.others_run && thread.stopped(*first).is_none() =>
+            {
+                answer.fail(Failure::ThreadRunning);
+            }
             (World::Stopped { first }, Ok(thread)) if thread.stack_at(*first).is_none() => {
                 self.when_done(tokio::time::sleep(FRAMES_LIMIT), move |session, ()| {
                     answer.give(session.stack_page(&arguments));

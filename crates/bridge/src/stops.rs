@@ -4,6 +4,7 @@ use dap_wire::events::{self, StoppedBody};
 use dap_wire::types::StoppedReason;
 use ptvsd_client::{StopReason, StoppedThread};
 
+use crate::exceptions::description;
 use crate::program::World;
 use crate::session::Session;
 
@@ -38,7 +39,7 @@ impl Session {
                 // the editor's business, none may resume it.
                 let (reported, silent): (Vec<_>, Vec<_>) = stops
                     .into_iter()
-                    .partition(|(_, reason)| self.is_reported(reason));
+                    .partition(|(thread, reason)| self.is_reported(*thread, reason));
                 let chosen = if reported.is_empty() {
                     silent
                 } else {
@@ -53,7 +54,7 @@ impl Session {
     }
 
     fn decide(&mut self, thread: StoppedThread, reason: StopReason) {
-        let is_reported = self.is_reported(&reason);
+        let is_reported = self.is_reported(thread, &reason);
         let Ok(program) = self.program() else {
             return;
         };
@@ -67,14 +68,16 @@ impl Session {
         }
     }
 
-    /// Everything is, but the stop that every attach begins with, and hits of
-    /// breakpoints that this session has not, or not any more.
-    fn is_reported(&mut self, reason: &StopReason) -> bool {
+    /// Everything is, but the stop that every attach begins with, hits of
+    /// breakpoints that this session has not, or not any more, and exceptions
+    /// that are Python's own.
+    fn is_reported(&mut self, thread: StoppedThread, reason: &StopReason) -> bool {
         match reason {
             StopReason::Attached => self
                 .program()
                 .is_ok_and(|program| program.configuration.stop_on_entry),
             StopReason::Breakpoint(id) => self.breakpoints.knows(*id),
+            StopReason::Exception(report) => self.is_exception_reported(thread, report),
             _ => true,
         }
     }
@@ -99,7 +102,14 @@ impl Session {
                 program.files.learn(&file, local);
             }
         }
-        if !matches!(program.world, World::Stopped { .. }) {
+        if let StopReason::Exception(report) = reason {
+            program
+                .exceptions
+                .insert(thread_id, (thread, report.clone()));
+        }
+        let is_first = !matches!(program.world, World::Stopped { .. });
+        program.others_run = !all_stopped && (is_first || program.others_run);
+        if is_first {
             program.world = World::Stopped { first: thread };
             for waiting in program.waiting_for_stop.drain(..) {
                 let _ = waiting.send(());
@@ -175,8 +185,8 @@ fn describe(reason: &StopReason) -> (StoppedReason, Option<String>, Option<Strin
         ),
         StopReason::Exception(exception) => (
             StoppedReason::Exception,
+            Some(description(exception)),
             Some(exception.type_name.to_string()),
-            Some(exception.message.to_string()),
         ),
     }
 }

@@ -14,7 +14,9 @@
 //!   dialects before have, `REPL`, which undoes what that connection does to
 //!   the program;
 //! * [`install_in_frame`]: an expression for any stopped thread;
-//! * [`rescue_in_visit`]: sets a program free that a dead debugger left.
+//! * [`rescue_in_visit`]: sets a program free that a dead debugger left;
+//! * [`traceback_in_frame`]: of the exception that a thread has stopped for,
+//!   with or without the agent.
 //!
 //! Once it is in, the agent answers executions for the thread
 //! [`AGENT_THREAD`], in every dialect, also while no line of the program runs.
@@ -47,11 +49,12 @@ pub const OWN_FILE: &str = "<ptvsd-bridge agent>";
 
 /// The agent's source: the parts, in the order in which they are run as one.
 #[must_use]
-pub fn parts() -> [(&'static str, &'static str); 6] {
+pub fn parts() -> [(&'static str, &'static str); 7] {
     [
         ("base.py", include_str!("python/base.py")),
         ("wire.py", include_str!("python/wire.py")),
         ("world.py", include_str!("python/world.py")),
+        ("exceptions.py", include_str!("python/exceptions.py")),
         ("leave.py", include_str!("python/leave.py")),
         ("channel.py", include_str!("python/channel.py")),
         ("install.py", include_str!("python/install.py")),
@@ -63,6 +66,9 @@ pub const VISIT: &str = include_str!("python/visit.py");
 
 /// What sets a program free.
 pub const RESCUE: &str = include_str!("python/rescue.py");
+
+/// What reads a traceback.
+pub const TRACEBACK: &str = include_str!("python/traceback.py");
 
 /// Tells the sessions of all debuggers apart, so that an agent that was left
 /// by another is known as such.
@@ -138,14 +144,18 @@ pub fn install_in_visit(options: &Options) -> String {
 /// thread's frame, where each may mean something else.
 #[must_use]
 pub fn install_in_frame(options: &Options) -> String {
+    install(debugger_module_by_classes(), options)
+}
+
+/// The namespace of the server's debugger module.
+fn debugger_module_by_classes() -> &'static str {
     // `search` goes through the subclasses of a class, and theirs.
-    let search = "(lambda meta: (lambda search: search(search, ().__class__.__base__))(\
+    "(lambda meta: (lambda search: search(search, ().__class__.__base__))(\
          lambda search, kind: (\
          [one.__dict__['loop'].__globals__ for one in meta.__subclasses__(kind) \
          if one.__name__ == 'DebuggerLoop' and 'loop' in one.__dict__] or \
          [found for found in [search(search, one) for one in meta.__subclasses__(kind) \
-         if one is not meta] if found] or [None])[0]))(().__class__.__class__)";
-    install(search, options)
+         if one is not meta] if found] or [None])[0]))(().__class__.__class__)"
 }
 
 /// An expression for the second connection that sets the program free of a
@@ -153,6 +163,13 @@ pub fn install_in_frame(options: &Options) -> String {
 #[must_use]
 pub fn rescue_in_visit() -> String {
     visit(&run(RESCUE, "globals()", "", "n['action']"))
+}
+
+/// An expression for a thread that has stopped for an exception: the traceback
+/// as text, the latest call first.
+#[must_use]
+pub fn traceback_in_frame() -> String {
+    run(TRACEBACK, debugger_module_by_classes(), "", "n['result']")
 }
 
 /// What a visit has come to.
@@ -239,6 +256,7 @@ mod tests {
         for (name, text) in parts()
             .into_iter()
             .chain([("visit.py", VISIT), ("rescue.py", RESCUE)])
+            .chain([("traceback.py", TRACEBACK)])
         {
             assert!(text.is_ascii(), "{name}");
             assert!(!text.contains('\r') && !text.contains('\t'), "{name}");

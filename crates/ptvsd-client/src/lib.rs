@@ -14,7 +14,7 @@
 //! | a resume loses threads that are just stopping | `session::settle` |
 //! | two executions at once, or one at a resume, end the command loop | `session::work` |
 //! | commands for threads that do not exist or run | `session::core` checks them against the thread table |
-//! | a thread that raised waits for an answer | `session::core` answers from the task that reads |
+//! | a thread that raised waits for an answer | `session::handlers` gives it, whatever the consumer does |
 //! | what cannot be met from outside | `session::agent`: our own code in the program |
 //! | leaving without a detach | `session::leave`; also when every handle is dropped |
 //!

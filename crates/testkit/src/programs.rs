@@ -71,6 +71,25 @@ pub const RAISING: Source = Source {
     text: include_str!("../programs/raising.py"),
 };
 
+/// Raises what it is told to by a line of input, and prints `done` with that
+/// line; imports [`THROWING_PARTS`].
+pub const THROWING: Source = Source {
+    name: "throwing.py",
+    text: include_str!("../programs/throwing.py"),
+};
+
+/// A module of [`THROWING`].
+pub const THROWING_PARTS: Source = Source {
+    name: "throwing_parts.py",
+    text: include_str!("../programs/throwing_parts.py"),
+};
+
+/// Another, which cannot be imported.
+pub const THROWING_BROKEN: Source = Source {
+    name: "throwing_broken.py",
+    text: include_str!("../programs/throwing_broken.py"),
+};
+
 impl Source {
     /// The number of the line that bears this name.
     ///

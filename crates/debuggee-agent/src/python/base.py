@@ -23,6 +23,9 @@ OWN_FILE = '<ptvsd-bridge agent>'
 # Under this name the agent that is in charge stands in `names`.
 OWN_NAME = '__ptvsd_bridge__'
 
+# Under this one, what an agent has taken away and a thread may still be using.
+UNWRAPPED_NAME = '_unwrapped_output'
+
 
 class Debugger(object):
     """The names of the server's debugger module, as attributes."""

@@ -56,6 +56,7 @@ def take_over():
         loop.conn = wire
     replaced.name('_SendLockCtx', Message())
     locked(world.lock, take_over_stops)
+    take_over_exceptions()
     take_over_leaving()
     take_over_fork()
     take_over_threads()

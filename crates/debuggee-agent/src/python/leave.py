@@ -51,11 +51,16 @@ def trim_modules():
 
 def unwrap_output():
     """Of all attaches that there were."""
+    unwrapped = []
     for stream in ('stdout', 'stderr'):
         output = getattr(sys, stream)
         while wraps_at_attach and isinstance(output, debugger._DebuggerOutput):
+            unwrapped.append(output)
             output = output.old_out
         setattr(sys, stream, output)
+    # Python 3's `print` does not hold what it is printing to: freed under it,
+    # that is the end of the process. So this lives until the next detach.
+    names[UNWRAPPED_NAME] = unwrapped
 
 
 def remove():

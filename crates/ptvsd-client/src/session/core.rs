@@ -3,12 +3,13 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use ptvsd_wire::{BreakpointId, Command, Dialect, Event, HandlerRange, PyText, ThreadId};
+use ptvsd_wire::{BreakpointId, Command, Dialect, Event, PyText, ThreadId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::agent::Agent;
 use super::breakpoints::LiveBreakpoint;
+use super::handlers::Handlers;
 use super::leave::Leaving;
 use super::output::OutputFilter;
 use super::settle::Resuming;
@@ -47,6 +48,7 @@ pub(super) struct Core {
     pub(super) resuming: Option<Resuming>,
     pub(super) leaving: Option<Leaving>,
     pub(super) breakpoints: HashMap<BreakpointId, LiveBreakpoint>,
+    pub(super) handlers: Handlers,
     pub(super) ended: Option<Ended>,
     /// The server has done all that an attach makes it do. Before that, a
     /// detach is undone by the rest of the attach, and the program freezes.
@@ -144,6 +146,7 @@ impl Core {
             resuming: None,
             leaving: None,
             breakpoints: HashMap::new(),
+            handlers: Handlers::default(),
             ended: None,
             attach_complete: false,
             bindings: HashMap::new(),
@@ -204,6 +207,7 @@ impl Core {
                 self.stopped(thread, StopReason::Breakpoint(id), now);
             }
             Event::Exception { thread, exception } => {
+                self.handlers_read();
                 self.stopped(thread, StopReason::Exception(exception), now);
             }
             Event::AsyncBreak(thread) => {
@@ -216,13 +220,7 @@ impl Core {
             }
             Event::BreakpointSet(id) => self.bound(id),
             Event::BreakpointFailed(id) => self.pending(id),
-            Event::HandlersWanted(file) => {
-                // The thread that raised waits for this, and for nothing else.
-                self.commands.push(Command::SetExceptionHandlerInfo {
-                    file,
-                    handlers: vec![HandlerRange::everything()],
-                });
-            }
+            Event::HandlersWanted(file) => self.handlers_wanted(file, now),
             Event::ExecutionResult { execution, object } if Core::is_for_agent(execution) => {
                 let value = object.repr.unwrap_or_default();
                 self.agent_answered(execution, Ok(&value), now);
@@ -284,10 +282,12 @@ impl Core {
                 self.set_breakpoint(breakpoint, reply);
             }
             Op::RemoveBreakpoint(id) => self.remove_breakpoint(id),
-            Op::SetExceptions { default, named } => {
-                self.commands
-                    .push(Command::SetExceptionInfo { default, named });
-            }
+            Op::SetExceptions {
+                default,
+                named,
+                reply,
+            } => self.set_exceptions(default, named, reply, now),
+            Op::GiveHandlers { file, handlers } => self.handlers_found(file, handlers, now),
             Op::Resume {
                 only_after, reply, ..
             } if only_after.is_some() && only_after != self.latest_stop => {
@@ -329,6 +329,7 @@ impl Core {
         } else if self.stop.is_none() {
             earliest(&mut wake, self.watch_for_lost_threads(now));
         }
+        earliest(&mut wake, self.advance_handlers(now));
         earliest(&mut wake, self.advance_agent(now));
         earliest(&mut wake, self.advance_work(now));
         wake
@@ -491,6 +492,7 @@ fn refuse(op: Op) {
         Op::SetBreakpoint { .. }
         | Op::RemoveBreakpoint(_)
         | Op::SetExceptions { .. }
+        | Op::GiveHandlers { .. }
         | Op::Pause
         | Op::Detach { .. } => {}
     }

@@ -1024,6 +1024,130 @@ fn a_thread_that_raised_is_answered_in_the_same_turn_whatever_else_is_up() {
     assert_eq!(s.sent(), [answer("/srv/c.py")]);
 }
 
+fn handled(file: &str, handlers: Vec<HandlerRange>) -> Command {
+    Command::SetExceptionHandlerInfo {
+        file: file.into(),
+        handlers,
+    }
+}
+
+fn all_handled(file: &str) -> Command {
+    handled(file, vec![HandlerRange::everything()])
+}
+
+fn uncaught_stops() -> Op {
+    Op::SetExceptions {
+        default: ExceptionMode::UNHANDLED,
+        named: vec![("StopIteration".into(), ExceptionMode::NEVER)],
+        reply: oneshot::channel().0,
+    }
+}
+
+/// Exceptions stop, and a thread has raised one.
+fn with_handlers_wanted(dialect: Dialect, file: &str) -> Session {
+    let mut s = Session::running(dialect, &[MAIN, WORKER]);
+    s.asks(uncaught_stops());
+    s.sent();
+    s.hears(Event::HandlersWanted(file.into()));
+    assert_eq!(s.sent(), []);
+    assert_eq!(s.told(), [SessionEvent::HandlersWanted(file.into())]);
+    s
+}
+
+fn found(file: &str) -> (Op, Vec<HandlerRange>) {
+    let handlers = vec![HandlerRange {
+        line_start: 3,
+        line_end: 5,
+        expressions: vec!["ValueError".into()],
+    }];
+    let op = Op::GiveHandlers {
+        file: file.into(),
+        handlers: handlers.clone(),
+    };
+    (op, handlers)
+}
+
+#[test]
+fn handlers_that_the_consumer_finds_are_given_once() {
+    let mut s = with_handlers_wanted(Dialect::V6, "/srv/a.py");
+    let (op, handlers) = found("/srv/a.py");
+    s.asks(op);
+    assert_eq!(s.sent(), [handled("/srv/a.py", handlers)]);
+    // An answer that nobody waits for would end the command loop.
+    s.asks(found("/srv/a.py").0);
+    s.after(60_000);
+    assert_eq!(s.sent(), []);
+}
+
+#[test]
+fn handlers_that_are_not_found_in_time_are_everything_until_they_are_found() {
+    let mut s = with_handlers_wanted(Dialect::V8, "/srv/a.py");
+    s.after(999);
+    assert_eq!(s.sent(), []);
+    s.after(1);
+    assert_eq!(s.sent(), [all_handled("/srv/a.py")]);
+    // The server would not ask again by itself.
+    s.asks(found("/srv/a.py").0);
+    s.after(100);
+    assert!(matches!(
+        s.sent().as_slice(),
+        [Command::SetExceptionInfo { default, named }]
+            if *default == ExceptionMode::UNHANDLED && named.len() == 1
+    ));
+    s.hears(Event::HandlersWanted("/srv/a.py".into()));
+    let (op, handlers) = found("/srv/a.py");
+    s.asks(op);
+    assert_eq!(s.sent(), [handled("/srv/a.py", handlers)]);
+}
+
+#[test]
+fn an_answer_is_not_forgotten_before_its_thread_has_read_it() {
+    let tells = |sent: &[Command]| matches!(sent, [Command::SetExceptionInfo { .. }]);
+    let mut s = with_handlers_wanted(Dialect::V6, "/srv/a.py");
+    s.asks(found("/srv/a.py").0);
+    s.sent();
+    s.asks(uncaught_stops());
+    s.after(99);
+    assert_eq!(s.sent(), []);
+    s.after(1);
+    assert!(tells(&s.sent()));
+    // An answer that is still to come is not forgotten.
+    s.hears(Event::HandlersWanted("/srv/a.py".into()));
+    s.asks(uncaught_stops());
+    assert!(tells(&s.sent()));
+    s.asks(found("/srv/a.py").0);
+    assert_eq!(s.sent().len(), 1);
+}
+
+#[test]
+fn a_thread_that_waits_for_handlers_is_answered_before_a_detach() {
+    let mut s = with_handlers_wanted(Dialect::V6, "/srv/a.py");
+    s.detach();
+    let sent = s.sent();
+    let answer = sent.iter().position(|c| *c == all_handled("/srv/a.py"));
+    let forgets = |c: &Command| matches!(c, Command::SetExceptionInfo { .. });
+    let forgotten = sent.iter().rposition(forgets);
+    assert!(answer.is_some() && forgotten < answer, "{sent:?}");
+    s.asks(found("/srv/a.py").0);
+    s.hears(Event::HandlersWanted("/srv/b.py".into()));
+    assert_eq!(s.sent(), [all_handled("/srv/b.py")]);
+}
+
+#[test]
+fn a_thread_that_may_report_an_exception_is_waited_for_before_a_detach() {
+    let mut s = Session::running(Dialect::V6, &[MAIN]);
+    s.asks(uncaught_stops());
+    s.detach();
+    s.sent();
+    s.hears(Event::HitCount {
+        request: 0,
+        count: 0,
+    });
+    assert_eq!(s.sent(), []);
+    s.after(200);
+    assert_eq!(s.sent().last(), Some(&Command::Detach));
+}
+
 #[test]
 fn the_last_event_of_a_launched_program_is_acknowledged() {
     let mut s = Session::running(Dialect::V6, &[MAIN]);

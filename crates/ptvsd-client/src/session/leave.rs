@@ -151,6 +151,8 @@ impl Core {
         if self.attach_complete {
             let restless = self.something_can_stop(now);
             self.begin_settling(restless, now);
+        } else {
+            self.answer_open_handlers(now);
         }
     }
 
@@ -159,11 +161,14 @@ impl Core {
         if self.has_agent() {
             // It sees to all of this by itself, and better.
             self.work.cancel_all();
+            self.answer_open_handlers(now);
             self.commands.push(Command::Detach);
             self.enter(Phase::Sent(now + AGENT_LIMIT));
             return;
         }
         self.stop_nothing();
+        // After that: it makes the server forget the answers before it.
+        self.answer_open_handlers(now);
         let taken_up = if self.dialect.has_pass_counts() {
             self.commands
                 .push(Command::GetBreakpointHitCount(NO_BREAKPOINT));
@@ -188,6 +193,7 @@ impl Core {
             || self.pause_asked
             || !self.stepping.is_empty()
             || !self.breakpoints.is_empty()
+            || self.handlers.can_stop()
             || self.last_arrival.is_none_or(|last| now < last + LINGER)
     }
 
@@ -256,6 +262,7 @@ impl Core {
         let replies = self.leaving.as_mut().map(Leaving::take_replies);
         if !self.leaving.as_ref().is_some_and(Leaving::is_sent) {
             self.stop_nothing();
+            self.answer_open_handlers(now);
             self.commands.push(Command::Detach);
         }
         self.leaving = Some(Leaving {

@@ -8,6 +8,7 @@
 //! * `breakpoints`: set, bound or pending, taken away,
 //! * `work`: executions, one at a time,
 //! * `settle`: when a resume is safe,
+//! * `handlers`: which exceptions stop, and what the program handles itself,
 //! * `leave`: the way out,
 //! * `agent`: what changes when our own code is in the program,
 //! * `output`: what was printed, once.
@@ -18,6 +19,7 @@ mod core;
 #[cfg(test)]
 mod core_tests;
 mod driver;
+mod handlers;
 mod leave;
 mod output;
 mod settle;
@@ -29,8 +31,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ptvsd_wire::handshake::Attached;
 use ptvsd_wire::{
-    BreakpointId, Child, Dialect, ExceptionMode, ExceptionReport, Frame, FrameKind, Object,
-    OutputChannel, PyText, ReprKind, SetBreakpoint, ThreadId,
+    BreakpointId, Child, Dialect, ExceptionMode, ExceptionReport, Frame, FrameKind, HandlerRange,
+    Object, OutputChannel, PyText, ReprKind, SetBreakpoint, ThreadId,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -190,6 +192,11 @@ pub enum SessionEvent {
         /// Where to, if the server says.
         channel: Option<OutputChannel>,
     },
+    /// A thread has raised, and waits to be told what the `try` statements of
+    /// this file handle. The consumer finds out and says so
+    /// ([`Debuggee::give_handlers`]); if it takes longer than a second, the
+    /// thread is told that everything is handled.
+    HandlersWanted(PyText),
     /// The session is over. The last event.
     Ended(Ended),
 }
@@ -240,6 +247,11 @@ enum Op {
     SetExceptions {
         default: ExceptionMode,
         named: Vec<(PyText, ExceptionMode)>,
+        reply: oneshot::Sender<()>,
+    },
+    GiveHandlers {
+        file: PyText,
+        handlers: Vec<HandlerRange>,
     },
     Resume {
         /// Only if this is the latest stop that was told.
@@ -402,9 +414,30 @@ impl Debuggee {
         let _ = self.send(Op::RemoveBreakpoint(id));
     }
 
-    /// Says which exceptions stop, instead of all that was said before.
-    pub fn set_exceptions(&self, default: ExceptionMode, named: Vec<(PyText, ExceptionMode)>) {
-        let _ = self.send(Op::SetExceptions { default, named });
+    /// Says which exceptions stop, instead of all that was said before. Done
+    /// when the server was told, which may be a moment later.
+    pub fn set_exceptions(
+        &self,
+        default: ExceptionMode,
+        named: Vec<(PyText, ExceptionMode)>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (reply, told) = oneshot::channel();
+        let _ = self.send(Op::SetExceptions {
+            default,
+            named,
+            reply,
+        });
+        async move {
+            // Dropped when the session is over: then nothing stops.
+            let _ = told.await;
+        }
+    }
+
+    /// Says what a file of the program handles: the answer to
+    /// [`SessionEvent::HandlersWanted`], with the file as it was named there.
+    /// One that nobody waits for any more makes the server ask again.
+    pub fn give_handlers(&self, file: PyText, handlers: Vec<HandlerRange>) {
+        let _ = self.send(Op::GiveHandlers { file, handlers });
     }
 
     /// Lets all threads run on, as soon as that is safe. What belongs to this
