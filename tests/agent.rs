@@ -14,9 +14,7 @@ use testkit::client_session::ClientSession;
 use testkit::editor::{SECRET, start_program};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::{
-    BUSY, BUSY_WIDE, FORKING, PRINT_LIMIT, Source, WORKING, all_move,
-};
+use testkit::programs::{BUSY, BUSY_WIDE, FORKING, PRINT_LIMIT, Source, WORKING, all_move};
 use testkit::raw_client::Handshake;
 use tokio::time::timeout;
 
@@ -100,8 +98,7 @@ fn main() -> ExitCode {
 
 /// Their `threading` does not start threads where the servers look.
 fn sees_no_threads(server: &Server) -> bool {
-    server.python.implementation == Implementation::Jython
-        || server.python.version >= (3, 13, 0)
+    server.python.implementation == Implementation::Jython || server.python.version >= (3, 13, 0)
 }
 
 /// Stops eight busy threads, by a plain breakpoint and by one with a condition,
@@ -160,11 +157,13 @@ async fn raw_loses_threads(server: Server) -> Result<()> {
     let program = start_program(&server, &BUSY_WIDE)?;
     program.wait_for_line("counts", PRINT_LIMIT)?;
     let mut client = Handshake::begin(program.port(), SECRET)?.attach("")?;
-    client.send(&Command::SetBreakpoint(testkit::client_session::breakpoint(
-        program.script(),
-        BUSY_WIDE.line("hit"),
-        BreakpointCondition::Always,
-    )))?;
+    client.send(&Command::SetBreakpoint(
+        testkit::client_session::breakpoint(
+            program.script(),
+            BUSY_WIDE.line("hit"),
+            BreakpointCondition::Always,
+        ),
+    ))?;
     let until = Instant::now() + PRINT_LIMIT;
     while Instant::now() < until {
         match client.next_event(CALM) {
@@ -192,7 +191,10 @@ async fn nothing_left(server: Server) -> Result<()> {
         let (id, _) = session.breakpoint(&file, WORKING.line("call")).await;
         let thread = session.stopped_at(id).await?;
         let local = session
-            .evaluate(thread, "[total_of + number for total_of in [0]] == [number]")
+            .evaluate(
+                thread,
+                "[total_of + number for total_of in [0]] == [number]",
+            )
             .await
             .context("a comprehension that uses a local variable")?;
         ensure!(local == "True", "{local}");
@@ -313,7 +315,9 @@ fn sockets_to(port: u16) -> Result<Vec<String>> {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .filter(|fields| {
-            fields.get(1).is_some_and(|address| address.ends_with(&local))
+            fields
+                .get(1)
+                .is_some_and(|address| address.ends_with(&local))
                 && fields.get(3) == Some(&ESTABLISHED)
         })
         .filter_map(|fields| fields.get(9).map(ToString::to_string))

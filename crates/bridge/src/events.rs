@@ -24,6 +24,7 @@ impl Session {
             SessionEvent::Ready(agent) => {
                 program.has_agent = agent == AgentStatus::Active;
                 self.outbox.event::<events::Initialized>(());
+                self.watch_for_configuration();
                 self.tell_without_agent(&agent);
             }
             SessionEvent::ThreadStarted(thread) => {

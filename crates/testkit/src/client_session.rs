@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use ptvsd_client::{
-    AgentStatus, AttachOptions, Binding, Debuggee, Ended, Epoch, SessionEvent, StepKind, StopReason,
-    StoppedThread, Target,
+    AgentStatus, AttachOptions, Binding, Debuggee, Ended, Epoch, SessionEvent, StepKind,
+    StopReason, StoppedThread, Target,
 };
 use ptvsd_wire::{
     BreakpointCondition, BreakpointId, FrameKind, Language, PassCount, ReprKind, SetBreakpoint,
@@ -107,7 +107,8 @@ impl ClientSession {
         let waiting = async {
             loop {
                 match self.stops.pop_front() {
-                    Some((thread, _)) if self.resumed.is_some_and(|last| thread.epoch() <= last) => {}
+                    Some((thread, _))
+                        if self.resumed.is_some_and(|last| thread.epoch() <= last) => {}
                     Some(stop) => return Ok(stop),
                     None => {
                         self.next().await?;
