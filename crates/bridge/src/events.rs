@@ -26,6 +26,7 @@ impl Session {
                 self.outbox.event::<events::Initialized>(());
                 self.watch_for_configuration();
                 self.tell_without_agent(&agent);
+                self.expect_silence();
             }
             SessionEvent::ThreadStarted(thread) => {
                 let thread_id = program.threads.id_of(thread);

@@ -38,6 +38,7 @@ mod leave;
 mod program;
 mod run;
 mod session;
+mod silence;
 mod stack;
 mod stops;
 mod variables;

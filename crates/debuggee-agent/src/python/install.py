@@ -29,6 +29,7 @@ def take_over():
         replaced.name('conn', wire)
         loop.conn = wire
     replaced.name('_SendLockCtx', Message())
+    take_over_text()
     take_over_stops()
     take_over_leaving()
     take_over_fork()
