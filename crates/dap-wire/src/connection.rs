@@ -20,6 +20,7 @@ use crate::envelope::{self, Inbound};
 use crate::framing::Framing;
 use crate::outbox::{MAX_OUTPUT, Outbox};
 use crate::queue::{OutputLimits, Queue};
+use crate::stdio;
 
 /// Messages that are read ahead of the session. An editor sends a handful at
 /// a time; one that sends more waits in its own socket.
@@ -36,12 +37,13 @@ pub struct Connection {
 impl Connection {
     /// Over this process's stdin and stdout; only one at a time makes sense.
     ///
-    /// tokio reads stdin on a thread that cannot be interrupted, and a runtime
-    /// that shuts down waits for it: until the editor closes stdin or sends
-    /// something. A program that uses this ends with [`std::process::exit`]
-    /// after [`Outbox::flushed`].
+    /// Where stdin is no pipe or socket, tokio reads it on a thread that cannot
+    /// be interrupted, and a runtime that shuts down waits for it: until the
+    /// editor closes stdin or sends something. A program that uses this ends
+    /// with [`std::process::exit`] after [`Outbox::flushed`].
     pub fn stdio() -> Self {
-        Self::over(tokio::io::stdin(), tokio::io::stdout(), MAX_OUTPUT)
+        let (input, output) = stdio::open();
+        Self::over(input, output, MAX_OUTPUT)
     }
 
     /// Over a socket.

@@ -27,6 +27,7 @@ mod outbox;
 mod queue;
 mod responder;
 mod spill;
+mod stdio;
 
 pub mod client;
 pub mod events;

