@@ -4,13 +4,21 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// How long a session may take; an adapter that hangs is ended then.
+const LIMIT: Duration = Duration::from_secs(120);
+
 pub(crate) struct LeanEditor {
-    adapter: Child,
+    adapter: Arc<Mutex<Child>>,
+    /// Tells who watches over it that it is over.
+    _watched: mpsc::Sender<()>,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     last_seq: i64,
@@ -34,10 +42,20 @@ impl LeanEditor {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {}", adapter.display()))?;
+        let (watched, over) = mpsc::channel::<()>();
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let adapter = Arc::new(Mutex::new(child));
+        let hanging = Arc::clone(&adapter);
+        std::thread::spawn(move || {
+            if over.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                let _ = lock(&hanging).kill();
+            }
+        });
         Ok(LeanEditor {
-            stdin: child.stdin.take().context("no stdin")?,
-            stdout: BufReader::with_capacity(256 * 1024, child.stdout.take().context("no stdout")?),
-            adapter: child,
+            stdin: stdin.context("no stdin")?,
+            stdout: BufReader::with_capacity(256 * 1024, stdout.context("no stdout")?),
+            adapter,
+            _watched: watched,
             last_seq: 0,
             events: Vec::new(),
         })
@@ -107,10 +125,14 @@ impl LeanEditor {
     }
 
     /// Closes, and waits for the adapter to end.
-    pub(crate) fn end(mut self) -> Result<()> {
+    pub(crate) fn end(self) -> Result<()> {
         drop(self.stdin);
-        let status = self.adapter.wait()?;
+        let status = lock(&self.adapter).wait()?;
         ensure!(status.success(), "the adapter ended with {status}");
         Ok(())
     }
+}
+
+fn lock(adapter: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    adapter.lock().unwrap_or_else(PoisonError::into_inner)
 }

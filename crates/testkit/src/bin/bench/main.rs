@@ -24,7 +24,7 @@ use crate::contenders::Contender;
 use crate::page::Results;
 
 /// What is compared, round by round.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 7;
 /// Of each kind, in a round of a contender.
 const STEPS: usize = 30;
 const EVALUATIONS: usize = 30;
@@ -64,11 +64,9 @@ fn main() -> Result<()> {
         let program = start_program(&server, &COUNTING)?;
         for round in 1..=ROUNDS {
             for contender in Contender::ALL {
-                let t0 = std::time::Instant::now();
                 let times = contender
                     .run(&program, &adapter)
                     .with_context(|| format!("{server}, round {round}, {contender}"))?;
-                eprintln!("{contender} {:?}", t0.elapsed());
                 results.add(contender, times);
             }
             println!("{server}: round {round} of {ROUNDS}");
