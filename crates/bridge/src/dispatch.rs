@@ -2,8 +2,8 @@
 
 use dap_wire::requests::{
     Attach, Cancel, ConfigurationDone, Continue, Disconnect, Evaluate, Initialize, Launch, Next,
-    Pause, Scopes, SetBreakpoints, SetExceptionBreakpoints, SetFunctionBreakpoints, StackTrace,
-    StepIn, StepOut, Terminate, Threads, Variables,
+    Pause, Scopes, SetBreakpoints, SetExceptionBreakpoints, SetFunctionBreakpoints, Source,
+    StackTrace, StepIn, StepOut, Terminate, Threads, Variables,
 };
 use dap_wire::{RawRequest, Request};
 use ptvsd_client::StepKind;
@@ -58,6 +58,7 @@ impl Session {
             }),
             StackTrace::COMMAND => self.answer::<StackTrace>(&request, Session::stack_trace),
             Scopes::COMMAND => self.answer::<Scopes>(&request, Session::scopes),
+            Source::COMMAND => self.answer::<Source>(&request, Session::source),
             Variables::COMMAND => self.answer::<Variables>(&request, Session::variables),
 
             unknown => {

@@ -37,6 +37,57 @@ pub(crate) fn string_literal(text: &str) -> Option<&str> {
     (!quoted.contains(['\\', '\''])).then_some(quoted)
 }
 
+/// The text that `repr()` shows; `None` for what is no string, or was cut.
+pub(crate) fn unescaped(repr: &str) -> Option<String> {
+    let literal = repr.strip_prefix('u').unwrap_or(repr);
+    let quote = literal.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let mut rest = literal.strip_prefix(quote)?.strip_suffix(quote)?.chars();
+    let mut text = String::new();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        let digits = match rest.next()? {
+            'n' => {
+                text.push('\n');
+                continue;
+            }
+            't' => {
+                text.push('\t');
+                continue;
+            }
+            'r' => {
+                text.push('\r');
+                continue;
+            }
+            'x' => 2,
+            'u' => 4,
+            'U' => 8,
+            other => {
+                text.push(other);
+                continue;
+            }
+        };
+        let digits: String = rest.by_ref().take(digits).collect();
+        text.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
+    }
+    Some(text)
+}
+
+/// A literal for bytes, of Python 2.6 and later.
+pub(crate) fn bytes_literal(text: &str) -> String {
+    let mut literal = String::from("b'");
+    for byte in text.bytes() {
+        match byte {
+            b'\'' | b'\\' | 0..=31 | 127..=255 => literal.push_str(&format!("\\x{byte:02x}")),
+            other => literal.push(char::from(other)),
+        }
+    }
+    literal.push('\'');
+    literal
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +99,23 @@ mod tests {
         assert_eq!(as_operand("a or b"), "(a or b)");
         assert_eq!(as_operand("1"), "(1)");
         assert_eq!(as_operand("a[0]"), "(a[0])");
+    }
+
+    #[test]
+    fn representations_of_strings() {
+        assert_eq!(
+            unescaped(r"'a\n\'b\' \\ \xe9'"),
+            Some("a\n'b' \\ é".to_owned())
+        );
+        assert_eq!(unescaped("u\"it's \\u20ac\""), Some("it's €".to_owned()));
+        assert_eq!(unescaped("'cut..."), None);
+        assert_eq!(unescaped("12"), None);
+        assert_eq!(unescaped("'"), None);
+    }
+
+    #[test]
+    fn literals_of_bytes() {
+        assert_eq!(bytes_literal("/a b/é's"), r"b'/a b/\xc3\xa9\x27s'");
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Files {
 
 /// The source of a compiled module: Python 2 lists most modules as `x.pyc`,
 /// Jython as `x$py.class`. Breakpoints sent for those are bound and never hit.
-fn source_of(file: &str) -> String {
+pub(crate) fn source_of(file: &str) -> String {
     let stem = file
         .strip_suffix(".pyc")
         .or_else(|| file.strip_suffix(".pyo"))

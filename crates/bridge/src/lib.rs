@@ -39,6 +39,7 @@ mod program;
 mod run;
 mod session;
 mod silence;
+mod sources;
 mod stack;
 mod stops;
 mod variables;
