@@ -21,6 +21,8 @@ use crate::lean_editor::LeanEditor;
 use crate::{EVALUATIONS, EXPANSIONS, STEPS, Times};
 
 const LIMIT: Duration = Duration::from_secs(20);
+/// Between two tries to attach.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The raw client sends no heartbeat.
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// Expands to a list of a thousand.
@@ -68,7 +70,7 @@ impl fmt::Display for Contender {
 }
 
 fn raw(program: &Program, manner: Manner, agent: bool) -> Result<Times> {
-    let mut client = Handshake::begin_in(program.port(), SECRET, manner)?.attach("")?;
+    let mut client = attach(program, manner)?;
     let first = client.wait_for(|event| matches!(event, Event::ProcessLoaded(_)), LIMIT)?;
     let Event::ProcessLoaded(thread) = first else {
         bail!("{first:?}");
@@ -120,6 +122,18 @@ fn raw(program: &Program, manner: Manner, agent: bool) -> Result<Times> {
     }
     client.leave(LIMIT)?;
     Ok(times)
+}
+
+/// Some servers confirm a detach before they take the next debugger.
+fn attach(program: &Program, manner: Manner) -> Result<RawClient> {
+    let begun = Instant::now();
+    loop {
+        match Handshake::begin_in(program.port(), SECRET, manner)?.attach("") {
+            Err(error) if begun.elapsed() > LIMIT => return Err(error),
+            Err(_) => std::thread::sleep(PAUSE),
+            Ok(client) => return Ok(client),
+        }
+    }
 }
 
 fn stop_at(client: &mut RawClient, begin: &SetBreakpoint) -> Result<()> {
