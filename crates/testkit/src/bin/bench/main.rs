@@ -72,8 +72,8 @@ fn main() -> Result<()> {
             println!("{server}: round {round} of {ROUNDS}");
         }
         print!("{}", page.add(&server.to_string(), &results));
+        std::fs::write(&file, page.text()).with_context(|| format!("writing {file}"))?;
     }
-    std::fs::write(&file, page.text()).with_context(|| format!("writing {file}"))?;
     println!("written to {file}");
     if !page.missed().is_empty() {
         bail!("missed: {}", page.missed().join("; "));
