@@ -292,10 +292,10 @@ impl Session {
 
     fn unsend(&mut self, breakpoint: Breakpoint) {
         self.breakpoints.sent.retain(|_, of| *of != breakpoint.id);
-        if let Some(sent) = breakpoint.sent {
-            if let Ok(program) = self.program() {
-                program.debuggee.remove_breakpoint(sent.id);
-            }
+        if let Some(sent) = breakpoint.sent
+            && let Ok(program) = self.program()
+        {
+            program.debuggee.remove_breakpoint(sent.id);
         }
     }
 
