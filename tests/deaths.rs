@@ -16,7 +16,7 @@ use legacy_host::{Implementation, Program, ProgramBuilder, Release};
 use libtest_mimic::Arguments;
 use ptvsd_client::{Rescue, StepKind};
 use ptvsd_wire::{ExceptionMode, FrameKind, ReprKind};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::client_session::ClientSession;
 use testkit::editor::{Editor, SECRET, start_program};
 use testkit::fault_proxy::{Death, FaultProxy};
@@ -412,9 +412,9 @@ impl Drop for Player {
 
 /// Plays a role, if this process was started for one.
 fn role() -> Option<ExitCode> {
-    let role: serde_json::Value = serde_json::from_str(&std::env::var(ROLE).ok()?).ok()?;
+    let role: Value = serde_json::from_str(&std::env::var(ROLE).ok()?).ok()?;
     let outcome = run(async {
-        let text = |name: &str| role[name].as_str().unwrap_or_default();
+        let text = |name: &str| role.get(name).and_then(Value::as_str).unwrap_or_default();
         let server: SocketAddr = text("server").parse()?;
         let moment = Moment::of_name(text("moment")).context("no moment")?;
         let script = PathBuf::from(text("script"));

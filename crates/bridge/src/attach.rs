@@ -1,18 +1,24 @@
 //! From the first request to a program that runs under the editor's eyes.
 
+use std::time::Duration;
+
 use dap_wire::RawRequest;
 use dap_wire::events::{self, ProcessBody};
 use dap_wire::requests::{Attach, ConfigurationDone, Initialize, InitializeArguments, NoArguments};
 use dap_wire::types::{Capabilities, ProcessEventStartMethod};
-use ptvsd_client::{ConnectError, Debuggee, SessionEvent};
+use ptvsd_client::{ConnectError, Debuggee, Scheme, SessionEvent, Target};
 use tokio::sync::mpsc;
 
 use crate::Failure;
 use crate::answer::Answer;
 use crate::configuration::Configuration;
 use crate::exceptions;
-use crate::program::Program;
+use crate::program::{Program, World};
 use crate::session::{Editor, Phase, Session};
+
+/// How long an editor may take from `initialized` to `configurationDone`. Real
+/// ones take milliseconds, and the program may be standing still meanwhile.
+const CONFIGURATION_LIMIT: Duration = Duration::from_secs(10);
 
 impl Session {
     pub(crate) fn initialize(
@@ -64,6 +70,7 @@ impl Session {
         {
             self.console(format!("logFile {}: {error}.", path.display()));
         }
+        self.warn_of_plain_text(&configuration.target);
         self.phase = Phase::Attaching(Vec::new());
         let (target, options) = (configuration.target.clone(), configuration.attach_options());
         let limit = configuration.connect_timeout;
@@ -71,6 +78,24 @@ impl Session {
             async move { ptvsd_client::attach(&target, &options, limit).await },
             move |session, outcome| session.attach_ended(configuration, outcome, answer),
         );
+    }
+
+    /// Before the secret is on its way, and once.
+    fn warn_of_plain_text(&mut self, target: &Target) {
+        if target.scheme == Scheme::Tcps
+            || is_loopback(&target.host)
+            || std::mem::replace(&mut self.warned_of_plain_text, true)
+        {
+            return;
+        }
+        self.console(format!(
+            "{target} is a plain connection: the secret, and everything that the debugger sees, \
+             can be read on the way to {host}. Use tcps:// if the program's server has a \
+             certificate; otherwise forward the port (ssh -L {port}:localhost:{port} {host}) and \
+             attach to tcp://localhost:{port}.",
+            host = target.host,
+            port = target.port,
+        ));
     }
 
     fn attach_ended(
@@ -143,6 +168,31 @@ impl Session {
         }
     }
 
+    /// An editor that never says that it is ready must not keep the program
+    /// stopped.
+    pub(crate) fn watch_for_configuration(&mut self) {
+        self.after(CONFIGURATION_LIMIT, Session::configuration_is_late);
+    }
+
+    fn configuration_is_late(&mut self) {
+        if self.configured {
+            return;
+        }
+        let Ok(program) = self.program() else {
+            return;
+        };
+        let held = matches!(program.world, World::Held(_));
+        self.configured = true;
+        if held {
+            self.resume_unasked();
+        }
+        self.console(format!(
+            "The editor has not said within {} s that it is ready (configurationDone). The \
+             program runs on, and stops at what is set until now.",
+            CONFIGURATION_LIMIT.as_secs()
+        ));
+    }
+
     /// The breakpoints are set. A program that has stopped since the attach
     /// goes on, or the editor is told.
     pub(crate) fn configuration_done(&mut self, _: NoArguments, answer: Answer<ConfigurationDone>) {
@@ -153,7 +203,7 @@ impl Session {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost"
+    host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())

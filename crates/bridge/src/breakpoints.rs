@@ -15,14 +15,14 @@ use ptvsd_wire::{BreakpointCondition, BreakpointId, Language, PassCount, SetBrea
 use crate::answer::Answer;
 use crate::files::{Files, Remote};
 use crate::session::Session;
-use crate::stack::source;
 
 /// All breakpoints of a session, by source file.
 #[derive(Debug)]
 pub(crate) struct Breakpoints {
     sources: BTreeMap<String, Vec<Breakpoint>>,
     next_id: i64,
-    /// The server's number of each that was sent.
+    /// The server's number of each that was sent, and of those that another
+    /// has replaced.
     sent: HashMap<BreakpointId, i64>,
     next_sent: i64,
 }
@@ -110,7 +110,7 @@ impl Session {
             (None, Some(lines)) => lines.clone(),
             (None, None) => Vec::new(),
         };
-        let Some(path) = arguments.source.path.clone() else {
+        let Some(path) = self.path_of(&arguments.source) else {
             return answer.ok(without_path(&arguments.source, lines.len()));
         };
         let mut old = self.breakpoints.sources.remove(&path).unwrap_or_default();
@@ -264,8 +264,9 @@ impl Session {
                 let editors = breakpoint.id;
                 pending.push(async move { (editors, binding.await) });
             }
+            // Their numbers are kept: the program does not wait for us, and may
+            // have hit one of them already.
             for sent in replaced {
-                breakpoints.sent.remove(&sent.id);
                 program.debuggee.remove_breakpoint(sent.id);
             }
         }
@@ -273,11 +274,11 @@ impl Session {
     }
 
     fn unsend(&mut self, breakpoint: Breakpoint) {
-        if let Some(sent) = breakpoint.sent {
-            self.breakpoints.sent.remove(&sent.id);
-            if let Ok(program) = self.program() {
-                program.debuggee.remove_breakpoint(sent.id);
-            }
+        self.breakpoints.sent.retain(|_, of| *of != breakpoint.id);
+        if let Some(sent) = breakpoint.sent
+            && let Ok(program) = self.program()
+        {
+            program.debuggee.remove_breakpoint(sent.id);
         }
     }
 
@@ -335,7 +336,7 @@ impl Session {
             verified: breakpoint.status == Status::Verified,
             id: Some(breakpoint.id),
             line: Some(self.editor.line(breakpoint.line)),
-            source: Some(source(path)),
+            source: Some(self.shown(path)),
             message,
             reason,
             ..types::Breakpoint::default()

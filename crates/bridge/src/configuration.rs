@@ -41,6 +41,9 @@ pub trait Environment: Send + Sync {
     /// The value of an environment variable.
     fn variable(&self, name: &str) -> Option<String>;
 
+    /// Whether there is such a file.
+    fn has_file(&self, path: &str) -> bool;
+
     /// Writes what happens from now on to this file as well.
     ///
     /// # Errors
@@ -278,6 +281,10 @@ mod tests {
     impl Environment for HashMap<&str, &str> {
         fn variable(&self, name: &str) -> Option<String> {
             self.get(name).map(|value| (*value).to_owned())
+        }
+
+        fn has_file(&self, _: &str) -> bool {
+            false
         }
 
         fn log_to(&self, _: &Path) -> io::Result<()> {

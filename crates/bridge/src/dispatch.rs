@@ -3,7 +3,7 @@
 use dap_wire::requests::{
     Attach, Cancel, ConfigurationDone, Continue, Disconnect, Evaluate, ExceptionInfo, Initialize,
     Launch, Next, Pause, Scopes, SetBreakpoints, SetExceptionBreakpoints, SetFunctionBreakpoints,
-    StackTrace, StepIn, StepOut, Terminate, Threads, Variables,
+    Source, StackTrace, StepIn, StepOut, Terminate, Threads, Variables,
 };
 use dap_wire::{RawRequest, Request};
 use ptvsd_client::StepKind;
@@ -61,6 +61,7 @@ impl Session {
             ExceptionInfo::COMMAND => {
                 self.answer::<ExceptionInfo>(&request, Session::exception_info);
             }
+            Source::COMMAND => self.answer::<Source>(&request, Session::source),
             Variables::COMMAND => self.answer::<Variables>(&request, Session::variables),
 
             unknown => {

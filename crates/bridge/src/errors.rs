@@ -34,6 +34,8 @@ pub enum Failure {
     UnknownReference(&'static str, i64),
     /// A reference of an earlier stop.
     StaleReference(&'static str),
+    /// A file's text could not be read: which, and why.
+    NoSource(String, String),
     /// The program answered an evaluation with an exception.
     EvaluationFailed(String),
     /// There is no frame to evaluate in.
@@ -61,6 +63,7 @@ impl Failure {
             Failure::UnknownReference(..) => 3005,
             Failure::StaleReference(_) => 3006,
             Failure::NoException => 3007,
+            Failure::NoSource(..) => 3008,
             Failure::EvaluationFailed(_) => 4001,
             Failure::NothingToEvaluateIn(_) => 4002,
             Failure::EvaluationEnded(_) => 4003,
@@ -121,6 +124,10 @@ impl Failure {
             Failure::StaleReference(what) => {
                 format!("the program has moved on since: that {what} is gone")
             }
+            Failure::NoSource(file, why) => format!(
+                "the program could not read its source {file} ({why}). A local copy of it is \
+                 shown instead if pathMappings say where it is."
+            ),
             Failure::EvaluationEnded(error) => error.to_string(),
         }
     }

@@ -102,7 +102,7 @@ impl Session {
 impl Program {
     /// The frame to evaluate in; none for the main module of a program that
     /// runs.
-    fn place_for(&self, frame_id: Option<i64>) -> Result<Option<Place>, Failure> {
+    pub(crate) fn place_for(&self, frame_id: Option<i64>) -> Result<Option<Place>, Failure> {
         if let Some(frame_id) = frame_id {
             return self.frame(frame_id).map(|(place, _)| Some(place));
         }

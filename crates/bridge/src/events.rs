@@ -24,7 +24,9 @@ impl Session {
             SessionEvent::Ready(agent) => {
                 program.has_agent = agent == AgentStatus::Active;
                 self.outbox.event::<events::Initialized>(());
+                self.watch_for_configuration();
                 self.tell_without_agent(&agent);
+                self.expect_silence();
             }
             SessionEvent::ThreadStarted(thread) => {
                 let thread_id = program.threads.id_of(thread);

@@ -194,7 +194,7 @@ impl Files {
 
 /// The source of a compiled module: Python 2 lists most modules as `x.pyc`,
 /// Jython as `x$py.class`. Breakpoints sent for those are bound and never hit.
-fn source_of(file: &str) -> String {
+pub(crate) fn source_of(file: &str) -> String {
     let stem = file
         .strip_suffix(".pyc")
         .or_else(|| file.strip_suffix(".pyo"))
@@ -338,6 +338,150 @@ mod tests {
                 "/srv/app/views/__init__.py".to_owned()
             ])
         );
+    }
+
+    /// What a program has loaded, a local file, and which of them it is.
+    type Case = (
+        &'static [&'static str],
+        &'static str,
+        &'static [&'static str],
+    );
+
+    const WITHOUT_MAPPINGS: &[Case] = &[
+        // The same path.
+        (&["/srv/app/a.py"], "/srv/app/a.py", &["/srv/app/a.py"]),
+        // Another folder, of any system, on either side.
+        (&["/srv/app/a.py"], "C:\\me\\app\\a.py", &["/srv/app/a.py"]),
+        (&["C:\\app\\a.py"], "/home/me/app/a.py", &["C:\\app\\a.py"]),
+        (&["C:\\app\\a.py"], "/Users/me/App/A.py", &["C:\\app\\a.py"]),
+        (
+            &["\\\\host\\share\\app\\a.py"],
+            "/me/app/a.py",
+            &["\\\\host\\share\\app\\a.py"],
+        ),
+        (&["C:/app\\sub/a.py"], "/me/sub/a.py", &["C:/app\\sub/a.py"]),
+        (
+            &["c:\\APP\\Sub\\A.PY"],
+            "C:\\app\\sub\\a.py",
+            &["c:\\APP\\Sub\\A.PY"],
+        ),
+        // Capitals count where the system has them count.
+        (&["/srv/app/A.py"], "/home/me/app/a.py", &[]),
+        // Compiled: Python 2, optimized, Jython.
+        (&["/srv/app/a.pyc"], "/me/app/a.py", &["/srv/app/a.py"]),
+        (&["/srv/app/a.pyo"], "/me/app/a.py", &["/srv/app/a.py"]),
+        (&["/srv/app/a$py.class"], "/me/app/a.py", &["/srv/app/a.py"]),
+        // In archives.
+        (
+            &["/srv/lib/x-1.0-py2.7.egg/x/a.pyc"],
+            "/me/x/a.py",
+            &["/srv/lib/x-1.0-py2.7.egg/x/a.py"],
+        ),
+        (
+            &["/srv/all.zip/x/a.py"],
+            "/me/all.zip/x/a.py",
+            &["/srv/all.zip/x/a.py"],
+        ),
+        // Names that are no plain words.
+        (
+            &["/srv/my app/caf\u{e9}.py"],
+            "/me/my app/caf\u{e9}.py",
+            &["/srv/my app/caf\u{e9}.py"],
+        ),
+        (
+            &["C:\\\u{c9}t\u{e9}\\a.py"],
+            "/me/\u{e9}t\u{e9}/a.py",
+            &["C:\\\u{c9}t\u{e9}\\a.py"],
+        ),
+        // The same name in several packages: the folder tells.
+        (
+            &["/srv/app/one/util.py", "/srv/app/two/util.py"],
+            "/me/two/util.py",
+            &["/srv/app/two/util.py"],
+        ),
+        (
+            &["/srv/one/x/util.py", "/srv/two/x/util.py"],
+            "/me/two/x/util.py",
+            &["/srv/two/x/util.py"],
+        ),
+        // Or it does not, and nobody guesses.
+        (
+            &["/srv/app/one/util.py", "/srv/app/two/util.py"],
+            "/me/util.py",
+            &["/srv/app/one/util.py", "/srv/app/two/util.py"],
+        ),
+        // The same module, listed as source and compiled.
+        (
+            &["/srv/app/a.py", "/srv/app/a.pyc"],
+            "/me/a.py",
+            &["/srv/app/a.py"],
+        ),
+        // A name is not the end of another.
+        (&["/srv/app/data.py"], "/me/app/a.py", &[]),
+        (
+            &["/srv/subapp/a.py", "/srv/app/a.py"],
+            "/me/app/a.py",
+            &["/srv/app/a.py"],
+        ),
+    ];
+
+    #[test]
+    fn without_mappings_the_modules_tell() {
+        for (modules, local, expected) in WITHOUT_MAPPINGS {
+            let mut files = Files::new(Vec::new());
+            for module in *modules {
+                files.module_loaded(module);
+            }
+            let found = match files.remote_of(local) {
+                Remote::Loaded(file) => vec![file],
+                Remote::Ambiguous(mut files) => {
+                    files.sort();
+                    files
+                }
+                Remote::Expected(file) => {
+                    assert_eq!(file, *local);
+                    Vec::new()
+                }
+            };
+            assert_eq!(found, *expected, "{local} among {modules:?}");
+            if let [only] = found.as_slice() {
+                assert_eq!(files.local_of(only), *local, "and back");
+            }
+        }
+    }
+
+    #[test]
+    fn mappings_go_before_modules_and_both_ways() {
+        for (local_root, remote_root, local, remote) in [
+            (
+                "/home/me/p",
+                "/srv/p",
+                "/home/me/p/a b/\u{e9}.py",
+                "/srv/p/a b/\u{e9}.py",
+            ),
+            (
+                "C:\\me\\p",
+                "/srv/p",
+                "C:\\me\\p\\sub\\a.py",
+                "/srv/p/sub/a.py",
+            ),
+            ("c:/me/p/", "/srv/p/", "c:/me/p/sub/a.py", "/srv/p/sub/a.py"),
+            (
+                "/home/me/p",
+                "\\\\host\\share\\p",
+                "/home/me/p/a.py",
+                "\\\\host\\share\\p\\a.py",
+            ),
+            ("/", "/srv", "/a.py", "/srv/a.py"),
+        ] {
+            let mut files = Files::new(vec![mapping(local_root, remote_root)]);
+            // What ends alike is not looked at.
+            files.module_loaded("/other/sub/a.py");
+            files.module_loaded(remote);
+            assert_eq!(files.remote_of(local), Remote::Loaded(remote.to_owned()));
+            let back = files.local_of(remote);
+            assert!(same_path(&back, local), "{back} is not {local}");
+        }
     }
 
     #[test]

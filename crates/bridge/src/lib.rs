@@ -40,6 +40,8 @@ mod leave;
 mod program;
 mod run;
 mod session;
+mod silence;
+mod sources;
 mod stack;
 mod stops;
 mod variables;

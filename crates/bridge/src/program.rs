@@ -12,6 +12,7 @@ use crate::exceptions::Raised;
 use crate::files::Files;
 use crate::handlers::KnownHandlers;
 use crate::handles::Handles;
+use crate::sources::Sources;
 use crate::stack::FrameRef;
 use crate::variables::{Container, LocalNames};
 
@@ -19,6 +20,7 @@ pub(crate) struct Program {
     pub(crate) debuggee: Debuggee,
     pub(crate) configuration: Configuration,
     pub(crate) files: Files,
+    pub(crate) sources: Sources,
     pub(crate) threads: Threads,
     pub(crate) world: World,
     pub(crate) frames: Handles<FrameRef>,
@@ -82,6 +84,7 @@ impl Program {
     pub(crate) fn new(debuggee: Debuggee, configuration: Configuration) -> Program {
         Program {
             files: Files::new(configuration.path_mappings.clone()),
+            sources: Sources::default(),
             debuggee,
             configuration,
             threads: Threads::default(),

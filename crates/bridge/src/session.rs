@@ -59,8 +59,16 @@ pub(crate) struct Session {
     pub(crate) environment: Arc<dyn Environment>,
     /// What happens in the program; only while attached.
     pub(crate) events: Option<mpsc::Receiver<SessionEvent>>,
-    tasks: FuturesUnordered<Pin<Box<dyn Future<Output = Continuation> + Send>>>,
+    /// The editor was told that what goes to the program can be read on the
+    /// way.
+    pub(crate) warned_of_plain_text: bool,
+    /// What the end of the session waits for.
+    tasks: Tasks,
+    /// What it does not wait for.
+    timers: Tasks,
 }
+
+type Tasks = FuturesUnordered<Pin<Box<dyn Future<Output = Continuation> + Send>>>;
 
 /// How far a session is.
 pub(crate) enum Phase {
@@ -141,7 +149,9 @@ pub async fn serve(
         configured: false,
         environment,
         events: None,
+        warned_of_plain_text: false,
         tasks: FuturesUnordered::new(),
+        timers: FuturesUnordered::new(),
     };
     let mut shutdown = pin!(shutdown);
     let outcome = loop {
@@ -155,6 +165,7 @@ pub async fn serve(
             },
             event = next_event(&mut session.events) => session.on_event(event),
             Some(continuation) = session.tasks.next() => continuation(&mut session),
+            Some(continuation) = session.timers.next() => continuation(&mut session),
             () = &mut shutdown => break Outcome::Interrupted,
         }
     };
@@ -180,6 +191,19 @@ impl Session {
         self.tasks.push(Box::pin(async move {
             let result = future.await;
             let continuation: Continuation = Box::new(move |session| then(session, result));
+            continuation
+        }));
+    }
+
+    /// Does this after that time, if the session lasts as long.
+    pub(crate) fn after(
+        &mut self,
+        time: Duration,
+        then: impl FnOnce(&mut Session) + Send + 'static,
+    ) {
+        self.timers.push(Box::pin(async move {
+            sleep(time).await;
+            let continuation: Continuation = Box::new(then);
             continuation
         }));
     }

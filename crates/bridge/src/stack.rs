@@ -1,5 +1,6 @@
 //! Threads and their frames.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dap_wire::requests::{
@@ -12,7 +13,6 @@ use ptvsd_wire::Frame;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::files::file_name;
 use crate::program::{Program, World};
 use crate::session::{Editor, Session};
 use crate::variables::Container;
@@ -91,6 +91,7 @@ impl Session {
         arguments: &StackTraceArguments,
     ) -> Result<StackTraceResponse, Failure> {
         let editor = self.editor;
+        let environment = Arc::clone(&self.environment);
         let program = self.program()?;
         let World::Stopped { first } = program.world else {
             return Err(Failure::ThreadRunning);
@@ -110,7 +111,8 @@ impl Session {
                 thread: *stopped,
                 index,
             });
-            let source = source(&program.files.local_of(&frame.file.display()));
+            let file = frame.file.display();
+            let source = program.sources.show(&file, &program.files, &*environment);
             stack_frames.push(stack_frame(editor, id, frame, source));
         }
         Ok(StackTraceResponse {
@@ -156,13 +158,5 @@ fn stack_frame(editor: Editor, id: i64, frame: &Frame, source: Source) -> StackF
         column: editor.first_column(),
         source: Some(source),
         ..StackFrame::default()
-    }
-}
-
-pub(crate) fn source(path: &str) -> Source {
-    Source {
-        name: Some(file_name(path).to_owned()),
-        path: Some(path.to_owned()),
-        ..Source::default()
     }
 }

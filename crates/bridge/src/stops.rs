@@ -136,9 +136,18 @@ impl Session {
         let Some(limit) = program.configuration.max_stop else {
             return;
         };
-        self.when_done(tokio::time::sleep(limit), move |session, ()| {
-            session.end_long_stop(thread, limit);
-        });
+        self.after(limit, move |session| session.end_long_stop(thread, limit));
+    }
+
+    /// Resumes the program though the editor has not said so.
+    pub(crate) fn resume_unasked(&mut self) {
+        if let Ok(program) = self.program() {
+            program.moves_on();
+            let resumed = program.debuggee.resume();
+            self.when_done(resumed, |_, result| {
+                tracing::debug!(?result, "resumed unasked");
+            });
+        }
     }
 
     fn end_long_stop(&mut self, thread: StoppedThread, limit: std::time::Duration) {
@@ -151,9 +160,7 @@ impl Session {
             _ => return,
         };
         let thread_id = program.threads.id_of(thread.thread());
-        program.moves_on();
-        let resumed = program.debuggee.resume();
-        self.when_done(resumed, |_, _| {});
+        self.resume_unasked();
         if reported {
             self.outbox
                 .event::<events::Continued>(events::ContinuedBody {

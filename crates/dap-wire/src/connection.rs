@@ -18,8 +18,9 @@ use tokio_util::codec::FramedRead;
 use crate::client::Client;
 use crate::envelope::{self, Inbound};
 use crate::framing::Framing;
-use crate::outbox::{MAX_QUEUED_OUTPUT_BYTES, Outbox};
-use crate::queue::Queue;
+use crate::outbox::{MAX_OUTPUT, Outbox};
+use crate::queue::{OutputLimits, Queue};
+use crate::stdio;
 
 /// Messages that are read ahead of the session. An editor sends a handful at
 /// a time; one that sends more waits in its own socket.
@@ -36,46 +37,42 @@ pub struct Connection {
 impl Connection {
     /// Over this process's stdin and stdout; only one at a time makes sense.
     ///
-    /// tokio reads stdin on a thread that cannot be interrupted, and a runtime
-    /// that shuts down waits for it: until the editor closes stdin or sends
-    /// something. A program that uses this ends with [`std::process::exit`]
-    /// after [`Outbox::flushed`].
+    /// Where stdin is no pipe or socket, tokio reads it on a thread that cannot
+    /// be interrupted, and a runtime that shuts down waits for it: until the
+    /// editor closes stdin or sends something. A program that uses this ends
+    /// with [`std::process::exit`] after [`Outbox::flushed`].
     pub fn stdio() -> Self {
-        Self::over(
-            tokio::io::stdin(),
-            tokio::io::stdout(),
-            MAX_QUEUED_OUTPUT_BYTES,
-        )
+        let (input, output) = stdio::open();
+        Self::over(input, output, MAX_OUTPUT)
     }
 
     /// Over a socket.
     pub fn stream(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let (reader, writer) = tokio::io::split(io);
-        Self::over(reader, writer, MAX_QUEUED_OUTPUT_BYTES)
+        Self::over(reader, writer, MAX_OUTPUT)
     }
 
     /// To a peer in this process, for tests.
     pub fn memory() -> (Self, MemoryPeer) {
-        Self::memory_with(MAX_QUEUED_OUTPUT_BYTES)
+        Self::memory_with(MAX_OUTPUT)
     }
 
-    /// As [`Connection::memory`], where at most `queued_output` bytes of
-    /// output wait for the peer to read.
-    pub fn memory_with(queued_output: usize) -> (Self, MemoryPeer) {
+    /// As [`Connection::memory`], where so much output waits for the peer to
+    /// read.
+    pub fn memory_with(limits: OutputLimits) -> (Self, MemoryPeer) {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(ours);
-        let connection = Self::over(reader, writer, queued_output);
+        let connection = Self::over(reader, writer, limits);
         (connection, MemoryPeer { io: theirs })
     }
 
-    /// Over any two halves; at most `queued_output` bytes of output wait for
-    /// the editor to read.
+    /// Over any two halves; so much output waits for the editor to read.
     pub fn over(
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
-        queued_output: usize,
+        limits: OutputLimits,
     ) -> Self {
-        let queue = Arc::new(Queue::new(queued_output));
+        let queue = Arc::new(Queue::new(limits));
         let (sender, inbound) = mpsc::channel(READ_AHEAD);
         tokio::spawn(write(writer, Arc::clone(&queue)));
         tokio::spawn(read(reader, sender, Arc::clone(&queue)));
@@ -156,6 +153,8 @@ mod tests {
     use super::Connection;
     use crate::envelope::Incoming;
     use crate::events::{Initialized, Output, OutputBody};
+    use crate::outbox::MAX_OUTPUT;
+    use crate::queue::OutputLimits;
     use crate::requests::{Evaluate, Threads, ThreadsResponse};
     use crate::responder::{ErrorAnswer, INTERNAL_ERROR_ID};
 
@@ -228,7 +227,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_editor_that_does_not_read_holds_nothing_up() {
-        let (connection, peer) = Connection::memory_with(1000);
+        let limits = OutputLimits {
+            memory: 200_000,
+            file: 0,
+        };
+        let (connection, peer) = Connection::memory_with(limits);
         for n in 0..10_000 {
             connection.outbox.event::<Output>(OutputBody {
                 output: format!("line {n} {}\n", "x".repeat(100)),
@@ -243,13 +246,13 @@ mod tests {
             .event_where("output", |body| {
                 body["output"]
                     .as_str()
-                    .is_some_and(|text| text.starts_with("line 9999 "))
+                    .is_some_and(|text| text.contains("line 9999 "))
             })
             .await;
         last.unwrap();
         let notes = client.take_events("output");
         let note = |body: &&Value| body["category"] == "console";
-        assert!(notes.len() < 2000);
+        assert!(notes.len() < 100);
         assert_eq!(notes.iter().filter(note).count(), 1);
     }
 
@@ -258,7 +261,7 @@ mod tests {
         let (reader, mut editor) = tokio::io::duplex(100);
         let (writer, gone) = tokio::io::duplex(100);
         drop(gone);
-        let mut connection = Connection::over(reader, writer, 1000);
+        let mut connection = Connection::over(reader, writer, MAX_OUTPUT);
         editor.write_all(b"Content").await.unwrap();
         connection.outbox.event::<Initialized>(());
         assert_eq!(connection.inbound.recv().await, None);

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::arguments;
+use crate::events::OutputBody;
 
 /// A request as a type: its command, what it takes, what it answers.
 pub trait Request {
@@ -23,9 +24,10 @@ pub trait Event {
     /// Its `body`; `()` or `None` for none.
     type Body: Serialize;
 
-    /// The lines of text that are lost when this event is dropped because the
-    /// editor does not read; `None` if it must never be dropped.
-    fn droppable_lines(_body: &Self::Body) -> Option<u64> {
+    /// The body of an event that is text for a person: it may become one
+    /// event with its neighbours, and the oldest is dropped when the editor
+    /// does not read. Every other event leaves by itself, and always.
+    fn as_output(_body: &mut Self::Body) -> Option<&mut OutputBody> {
         None
     }
 }

@@ -26,6 +26,8 @@ mod framing;
 mod outbox;
 mod queue;
 mod responder;
+mod spill;
+mod stdio;
 
 pub mod client;
 pub mod events;
@@ -37,5 +39,6 @@ pub mod types;
 pub use connection::{Connection, MemoryPeer};
 pub use envelope::{BadMessage, Event, Inbound, Incoming, RawRequest, Request};
 pub use framing::MAX_BODY_BYTES;
-pub use outbox::{MAX_QUEUED_OUTPUT_BYTES, Outbox};
+pub use outbox::{MAX_OUTPUT, Outbox};
+pub use queue::OutputLimits;
 pub use responder::{ErrorAnswer, INTERNAL_ERROR_ID, Responder};

@@ -7,12 +7,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::envelope::{BadMessage, Event, RawRequest, Request};
-use crate::queue::Queue;
+use crate::events::OutputBody;
+use crate::queue::{Output, OutputLimits, Queue};
 use crate::responder::{ErrorAnswer, Responder};
 
-/// How much output waits for an editor that does not read: 64 MiB. Beyond
-/// that the oldest is dropped, and a line of output says so in its place.
-pub const MAX_QUEUED_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
+/// How much output waits for an editor that does not read: 8 MiB in memory and
+/// 256 MiB in a temporary file. Beyond that the oldest is dropped, and a line
+/// of output says so in its place.
+pub const MAX_OUTPUT: OutputLimits = OutputLimits {
+    memory: 8 * 1024 * 1024,
+    file: 256 * 1024 * 1024,
+};
 
 /// Sends to the editor, in order, without ever waiting for it.
 ///
@@ -44,16 +49,34 @@ impl Outbox {
     }
 
     /// Sends an event.
-    pub fn event<E: Event>(&self, body: E::Body) {
-        let droppable = E::droppable_lines(&body);
+    pub fn event<E: Event>(&self, mut body: E::Body) {
+        if let Some(output) = E::as_output(&mut body) {
+            return self.output(std::mem::take(output));
+        }
         match to_json(&body) {
             Ok(body) => {
                 let body = body.map_or_else(String::new, |body| format!(",\"body\":{body}"));
                 let members = format!("\"type\":\"event\",\"event\":{}{body}", quoted(E::EVENT));
-                self.queue().push(Bytes::from(members), droppable);
+                self.queue().push(Bytes::from(members));
             }
             Err(error) => tracing::error!(event = E::EVENT, %error, "an event that is no JSON"),
         }
+    }
+
+    fn output(&self, mut body: OutputBody) {
+        let text = std::mem::take(&mut body.output);
+        let (mut rest, mut is_plain) = (String::new(), true);
+        if let Ok(Value::Object(members)) = serde_json::to_value(&body) {
+            for (name, value) in members.iter().filter(|(name, _)| *name != "output") {
+                is_plain &= name == "category";
+                rest.push_str(&format!(",{}:{value}", quoted(name)));
+            }
+        }
+        self.queue().push_output(Output {
+            text,
+            rest: rest.into(),
+            is_plain,
+        });
     }
 
     /// The duty to answer `request`.
@@ -133,7 +156,7 @@ impl Outbox {
             members.push_str(",\"body\":");
             members.push_str(body);
         }
-        self.queue().push(Bytes::from(members), None);
+        self.queue().push(Bytes::from(members));
     }
 }
 
@@ -156,12 +179,17 @@ mod tests {
     use super::Outbox;
     use crate::envelope::RawRequest;
     use crate::events::{Initialized, Output, OutputBody, Stopped, StoppedBody, Terminated};
-    use crate::queue::Queue;
+    use crate::queue::{OutputLimits, Queue};
     use crate::requests::{Next, Threads, ThreadsResponse};
-    use crate::types::{StoppedReason, Thread};
+    use crate::types::{OutputEventCategory, StoppedReason, Thread};
 
-    fn outbox(output_limit: usize) -> (Outbox, Arc<Queue>) {
-        let queue = Arc::new(Queue::new(output_limit));
+    const ALL: OutputLimits = OutputLimits {
+        memory: usize::MAX / 2,
+        file: 0,
+    };
+
+    fn outbox(limits: OutputLimits) -> (Outbox, Arc<Queue>) {
+        let queue = Arc::new(Queue::new(limits));
         (Outbox::new(Arc::clone(&queue)), queue)
     }
 
@@ -208,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_as_they_leave() {
-        let (outbox, queue) = outbox(usize::MAX);
+        let (outbox, queue) = outbox(ALL);
         let request = |seq, command: &str| RawRequest {
             seq,
             command: command.to_owned(),
@@ -238,13 +266,86 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn old_output_gives_way_and_nothing_else_does() {
-        let (outbox, queue) = outbox(150); // room for two of these
-        print(&outbox, "one\n");
-        print(&outbox, "two\nthree\n");
+    async fn pieces_that_follow_each_other_are_one_event() {
+        let (outbox, queue) = outbox(ALL);
+        print(&outbox, "one");
+        print(&outbox, "\n");
+        print(&outbox, "two\n");
         stop(&outbox);
-        for line in ["four\n", "five\n", "six\n"] {
-            print(&outbox, line);
+        print(&outbox, "three\n");
+        outbox.event::<Output>(OutputBody {
+            output: "wrong\n".to_owned(),
+            category: Some(OutputEventCategory::Stderr),
+            ..OutputBody::default()
+        });
+        print(&outbox, "four\n");
+        for _ in 0..2 {
+            outbox.event::<Output>(OutputBody {
+                output: "at 1\n".to_owned(),
+                line: Some(1),
+                ..OutputBody::default()
+            });
+        }
+        let left = leaving(outbox, &queue).await;
+        assert_eq!(
+            texts(&left),
+            [
+                "one\ntwo\n",
+                "stopped",
+                "three\n",
+                "wrong\n",
+                "four\n",
+                "at 1\n",
+                "at 1\n"
+            ]
+        );
+        assert_eq!(left[3]["body"]["category"], "stderr");
+        assert_eq!(left[5]["body"]["line"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_line_leaves_at_once_and_the_next_ones_together() {
+        let (outbox, queue) = outbox(ALL);
+        let next = async || {
+            let message = queue.next().await.unwrap();
+            let (_, body) = std::str::from_utf8(&message)
+                .unwrap()
+                .split_once("\r\n\r\n")
+                .unwrap();
+            let message: Value = serde_json::from_str(body).unwrap();
+            message["body"]["output"].as_str().unwrap_or("-").to_owned()
+        };
+        print(&outbox, "1\n");
+        assert_eq!(next().await, "1\n");
+        // In the time in which output is gathered.
+        let printing = async {
+            for n in 2..10 {
+                print(&outbox, &format!("{n}\n"));
+                tokio::task::yield_now().await;
+            }
+        };
+        let ((), gathered) = tokio::join!(printing, next());
+        assert_eq!(gathered, "2\n3\n4\n5\n6\n7\n8\n9\n");
+        // Anything else does not wait, and neither does what is before it.
+        print(&outbox, "10");
+        stop(&outbox);
+        assert_eq!(next().await, "10");
+        assert_eq!(next().await, "-");
+    }
+
+    #[tokio::test]
+    async fn old_output_gives_way_and_nothing_else_does() {
+        // Room for two of these.
+        let line = |n: usize| format!("{n}{}\n", "x".repeat(100_000));
+        let (outbox, queue) = outbox(OutputLimits {
+            memory: 210_000,
+            file: 0,
+        });
+        print(&outbox, &line(1));
+        print(&outbox, &format!("two\n{}", line(2)));
+        stop(&outbox);
+        for n in 3..6 {
+            print(&outbox, &line(n));
         }
         stop(&outbox);
         let left = leaving(outbox, &queue).await;
@@ -254,8 +355,8 @@ mod tests {
                 "3 lines of output were dropped because the editor did not read them\n",
                 "stopped",
                 "1 line of output was dropped because the editor did not read them\n",
-                "five\n",
-                "six\n",
+                &line(4),
+                &line(5),
                 "stopped",
             ]
         );
@@ -264,9 +365,65 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn output_larger_than_the_limit_is_only_noted() {
-        let (outbox, queue) = outbox(200);
-        print(&outbox, &"x".repeat(1000));
+    async fn what_memory_does_not_hold_waits_in_a_file_and_the_order_stays() {
+        let (outbox, queue) = outbox(OutputLimits {
+            memory: 50_000,
+            file: 10_000_000,
+        });
+        let mut printed = String::new();
+        for n in 0..20_000 {
+            let line = format!("{n} {}\n", "y".repeat(n % 300));
+            print(&outbox, &line);
+            printed.push_str(&line);
+            if n % 1000 == 0 {
+                stop(&outbox);
+            }
+        }
+        print(&outbox, &"z".repeat(1_000_000));
+        let (memory, kept) = queue.held();
+        assert!(
+            memory < 150_000 && kept < 200,
+            "{memory} bytes, {kept} pieces"
+        );
+        let left = leaving(outbox, &queue).await;
+        let output: String = texts(&left)
+            .into_iter()
+            .filter(|text| *text != "stopped")
+            .collect();
+        assert!(output.starts_with(&printed));
+        assert_eq!(output.len(), printed.len() + 1_000_000);
+    }
+
+    #[tokio::test]
+    async fn when_the_file_is_full_the_oldest_goes_and_is_counted() {
+        let (outbox, queue) = outbox(OutputLimits {
+            memory: 100_000,
+            file: 500_000,
+        });
+        for n in 0..100_000 {
+            print(&outbox, &format!("{n:7} {}\n", "y".repeat(41)));
+        }
+        let left = leaving(outbox, &queue).await;
+        let left = texts(&left);
+        let dropped: usize = left[0].split(' ').next().unwrap().parse().unwrap();
+        let rest: Vec<usize> = left[1..]
+            .concat()
+            .lines()
+            .map(|line| line[..7].trim().parse().unwrap())
+            .collect();
+        // Every line is either there or counted, but for the one that is cut.
+        assert!(dropped > 80_000);
+        let expected: Vec<usize> = (dropped..100_000).collect();
+        assert_eq!(rest, expected);
+    }
+
+    #[tokio::test]
+    async fn output_larger_than_the_limits_is_only_noted() {
+        let (outbox, queue) = outbox(OutputLimits {
+            memory: 200,
+            file: 2000,
+        });
+        print(&outbox, &"x".repeat(100_000));
         print(&outbox, "small\n");
         let left = leaving(outbox, &queue).await;
         assert_eq!(left.len(), 2);
@@ -274,22 +431,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_comes_back_as_output_leaves() {
-        let (outbox, queue) = outbox(200);
-        for n in 0..50 {
-            print(&outbox, &format!("{n}\n"));
-            let message = queue.next().await.unwrap();
-            assert!(
-                std::str::from_utf8(&message)
-                    .unwrap()
-                    .contains(&format!("\"{n}\\n\""))
-            );
-        }
-    }
-
-    #[tokio::test]
     async fn flushed_waits_for_what_was_sent_and_no_longer() {
-        let (outbox, queue) = outbox(200);
+        let (outbox, queue) = outbox(ALL);
         outbox.flushed().await;
         print(&outbox, "one\n");
         let waiting = tokio::spawn({

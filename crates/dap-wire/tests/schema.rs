@@ -384,7 +384,10 @@ async fn everything_we_send_is_valid_by_npm_as_well() {
 #[tokio::test]
 async fn an_answer_that_was_forgotten_and_a_note_of_dropped_output_are_valid() {
     let schema = Schema::load().unwrap();
-    let (mut connection, peer) = Connection::memory_with(10);
+    let (mut connection, peer) = Connection::memory_with(dap_wire::OutputLimits {
+        memory: 10,
+        file: 10,
+    });
     let client = peer.client();
     let _unanswered = client.send("threads", Value::Null);
     let Some(Ok(Incoming::Request(request))) = connection.inbound.recv().await else {
@@ -392,13 +395,16 @@ async fn an_answer_that_was_forgotten_and_a_note_of_dropped_output_are_valid() {
     };
     drop(connection.outbox.responder(&request));
     connection.outbox.event::<Output>(OutputBody {
-        output: "more than ten bytes\n".to_owned(),
+        output: "more than both limits\n".repeat(10_000),
         ..OutputBody::default()
     });
     connection.outbox.flushed().await;
     drop(connection);
     client.closed().await;
-    assert_eq!(client.outgoing_of_adapter().len(), 2);
+    let messages = client.outgoing_of_adapter();
+    assert_eq!(messages.len(), 2);
+    let note = messages[1]["body"]["output"].as_str().unwrap();
+    assert!(note.contains("10000 lines"), "{note}");
     for message in client.transcript() {
         schema.check(&message).unwrap();
     }

@@ -18,4 +18,4 @@ pub mod server;
 
 pub use python::{Implementation, Python};
 pub use release::Release;
-pub use server::{Program, ProgramBuilder};
+pub use server::{Program, ProgramBuilder, old_tls_configuration};

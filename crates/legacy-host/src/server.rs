@@ -51,6 +51,16 @@ MinProtocol = TLSv1
 CipherString = DEFAULT:@SECLEVEL=0
 ";
 
+/// A file for `OPENSSL_CONF`, under which a Python on OpenSSL 3 speaks the TLS
+/// of the legacy servers.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn old_tls_configuration() -> Result<PathBuf> {
+    let name = "openssl.cnf";
+    Ok(cache::own_file("old-tls", name, OLD_TLS)?.join(name))
+}
+
 /// How often a start is tried again because another process took the port.
 const PORT_TRIES: u32 = 5;
 
@@ -321,11 +331,7 @@ impl ProgramBuilder {
             command
                 .env("PTVSD_TEST_CERTFILE", certificate)
                 .env("PTVSD_TEST_KEYFILE", key);
-            let conf = "openssl.cnf";
-            command.env(
-                "OPENSSL_CONF",
-                cache::own_file("old-tls", conf, OLD_TLS)?.join(conf),
-            );
+            command.env("OPENSSL_CONF", old_tls_configuration()?);
         }
         let mut folders: Vec<PathBuf> = std::env::split_paths(python_path).collect();
         for (name, value) in &self.environment {

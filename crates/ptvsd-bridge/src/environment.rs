@@ -58,6 +58,10 @@ impl Environment for Machine {
         std::env::var(name).ok()
     }
 
+    fn has_file(&self, path: &str) -> bool {
+        Path::new(path).is_file()
+    }
+
     fn log_to(&self, path: &Path) -> io::Result<()> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         *self.file.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);

@@ -7,17 +7,22 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
+use crate::error::Stage;
 use crate::transport::{Tcp, Transport};
 use crate::{ConnectError, Scheme, Target};
 
-/// Connects. Takes as long as the system does: the caller has the limit.
-pub(crate) async fn connect(target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
+/// Connects, and keeps `stage` at what is being waited for. Takes as long as
+/// the system does: the caller has the limit.
+pub(crate) async fn connect(
+    target: &Target,
+    stage: &mut Stage,
+) -> Result<Box<dyn Transport>, ConnectError> {
     if target.scheme == Scheme::Tcps {
         return Err(ConnectError::TlsNotSupported {
             target: target.clone(),
         });
     }
-    let stream = connect_tcp(target).await?;
+    let stream = connect_tcp(target, stage).await?;
     match Tcp::new(stream) {
         Ok(tcp) => Ok(Box::new(tcp)),
         Err(cause) => Err(ConnectError::Connect {
@@ -27,7 +32,8 @@ pub(crate) async fn connect(target: &Target) -> Result<Box<dyn Transport>, Conne
     }
 }
 
-async fn connect_tcp(target: &Target) -> Result<TcpStream, ConnectError> {
+async fn connect_tcp(target: &Target, stage: &mut Stage) -> Result<TcpStream, ConnectError> {
+    *stage = Stage::Resolving;
     let resolve_error = |cause| ConnectError::Resolve {
         host: target.host.clone(),
         cause,
@@ -36,6 +42,7 @@ async fn connect_tcp(target: &Target) -> Result<TcpStream, ConnectError> {
         .await
         .map_err(resolve_error)?
         .collect();
+    *stage = Stage::Connecting;
     // The servers bind IPv4 only; elsewhere the order of the system holds.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");

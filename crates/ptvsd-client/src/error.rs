@@ -120,6 +120,8 @@ pub enum ConnectError {
 /// What a connection was waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// From the host's name to its addresses.
+    Resolving,
     /// TCP.
     Connecting,
     /// The server's first words.
@@ -137,6 +139,7 @@ pub enum Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Stage::Resolving => "looking up the host's name",
             Stage::Connecting => "connecting",
             Stage::Greeting => "the server's greeting",
             Stage::Authentication => "checking the secret",
@@ -150,6 +153,10 @@ impl std::fmt::Display for Stage {
 impl Stage {
     fn remedy(self) -> &'static str {
         match self {
+            Stage::Resolving => {
+                "The name service of this machine does not answer. Check the host's spelling, or \
+                 write its address."
+            }
             Stage::Connecting => {
                 "Is a firewall between? Check address and port, and that the program has called \
                  ptvsd.enable_attach()."
@@ -169,7 +176,7 @@ impl Stage {
 
 fn closed_remedy(stage: Stage) -> &'static str {
     match stage {
-        Stage::Connecting | Stage::Greeting => {
+        Stage::Resolving | Stage::Connecting | Stage::Greeting => {
             "It ended before it had said what it is. A port that is forwarded (ssh -L, docker, a \
              proxy) does that when nothing listens at its other end: has the program called \
              ptvsd.enable_attach(), and with this port?"

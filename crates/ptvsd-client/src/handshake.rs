@@ -141,7 +141,7 @@ impl Connection {
     pub(crate) fn new(target: &Target) -> Connection {
         Connection {
             target: target.clone(),
-            stage: Stage::Connecting,
+            stage: Stage::Resolving,
             transport: None,
             received: BytesMut::new(),
         }
@@ -189,7 +189,7 @@ impl Connection {
     }
 
     async fn greet(&mut self) -> Result<Hello, ConnectError> {
-        let transport = connect(&self.target).await?;
+        let transport = connect(&self.target, &mut self.stage).await?;
         // Until the end of the handshake, and also if nobody waits for it.
         transport.reset_when_dropped(true);
         self.transport = Some(transport);

@@ -9,7 +9,9 @@ use dap_wire::client::{Client, ClientError, Pending};
 use dap_wire::schema::Schema;
 use legacy_host::{Program, ProgramBuilder};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::matrix::Server;
@@ -72,6 +74,19 @@ pub struct Editor {
     pub client: Client,
 }
 
+fn spawn(adapter: &Path) -> Result<(Child, ChildStdin, ChildStdout)> {
+    let mut child = Command::new(adapter)
+        .arg("dap")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {}", adapter.display()))?;
+    let stdin = child.stdin.take().context("no stdin")?;
+    let stdout = child.stdout.take().context("no stdout")?;
+    Ok((child, stdin, stdout))
+}
+
 impl Editor {
     /// Starts the adapter and initializes the session.
     ///
@@ -79,30 +94,56 @@ impl Editor {
     ///
     /// When the adapter does not start or answer.
     pub async fn start(adapter: &Path) -> Result<Editor> {
-        let mut child = Command::new(adapter)
-            .arg("dap")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", adapter.display()))?;
-        let stdin = child.stdin.take().context("no stdin")?;
-        let stdout = child.stdout.take().context("no stdout")?;
+        let (child, stdin, stdout) = spawn(adapter)?;
         let editor = Editor {
             adapter: child,
             client: Client::new(stdout, stdin),
         };
-        editor
-            .request(
-                "initialize",
-                json!({
-                    "clientID": "testkit", "adapterID": "ptvsd-bridge", "pathFormat": "path",
-                    "linesStartAt1": true, "columnsStartAt1": true,
-                    "supportsInvalidatedEvent": true,
-                }),
-            )
-            .await?;
+        editor.initialize().await?;
         Ok(editor)
+    }
+
+    /// The same, as an editor that can stop reading: it reads while the value
+    /// of the sender is `true`, which it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Editor::start`].
+    pub async fn start_moody(adapter: &Path) -> Result<(Editor, watch::Sender<bool>)> {
+        let (child, stdin, mut stdout) = spawn(adapter)?;
+        let (mood, mut moods) = watch::channel(true);
+        let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 64 * 1024];
+            while moods.wait_for(|reads| *reads).await.is_ok() {
+                let Ok(count @ 1..) = stdout.read(&mut buffer).await else {
+                    return;
+                };
+                let read = buffer.get(..count).unwrap_or_default();
+                if ours.write_all(read).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let editor = Editor {
+            adapter: child,
+            client: Client::new(theirs, stdin),
+        };
+        editor.initialize().await?;
+        Ok((editor, mood))
+    }
+
+    async fn initialize(&self) -> Result<()> {
+        self.request(
+            "initialize",
+            json!({
+                "clientID": "testkit", "adapterID": "ptvsd-bridge", "pathFormat": "path",
+                "linesStartAt1": true, "columnsStartAt1": true,
+                "supportsInvalidatedEvent": true,
+            }),
+        )
+        .await?;
+        Ok(())
     }
 
     /// The adapter's process id.

@@ -5,6 +5,7 @@
 //! * [`editor`]: the adapter, driven as an editor drives it,
 //! * [`client_session`]: a session of the legacy client, with no editor,
 //! * [`fault_proxy`]: a way to a server that goes wrong on demand,
+//! * [`relay`]: a way to a server that chops or cuts what it says,
 //! * [`harness`]: tests that are made at run time,
 //! * [`raw_client`]: the legacy protocol with no adapter between.
 
@@ -16,3 +17,4 @@ pub mod matrix;
 pub mod network;
 pub mod programs;
 pub mod raw_client;
+pub mod relay;

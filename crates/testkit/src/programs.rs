@@ -47,6 +47,19 @@ pub const BUSY_WIDE: Source = Source {
     ),
 };
 
+/// Counts, without a pause and without a word, beside a list of a thousand.
+pub const COUNTING: Source = Source {
+    name: "counting.py",
+    text: include_str!("../programs/counting.py"),
+};
+
+/// Prints what it is told to on its standard input: `lines N`, or without a
+/// pause for `spout SECONDS`, or what is `odd` to encode; then `done`.
+pub const FLOODING: Source = Source {
+    name: "flooding.py",
+    text: include_str!("../programs/flooding.py"),
+};
+
 /// Forks every 100 ms, in three ways; prints how each child has ended.
 pub const FORKING: Source = Source {
     name: "forking.py",

@@ -80,21 +80,34 @@ impl Recording {
     }
 }
 
+/// How a client treats its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// One write for each command, each read acknowledged at once.
+    Careful,
+    /// As a client is written that gives it no thought: one write for each
+    /// field, and the system's settings. Every piece of a message may wait for
+    /// the acknowledgement of the one before.
+    Naive,
+}
+
 /// The socket, and what keeps it quick.
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
+    manner: Manner,
     buffer: Box<[u8]>,
     recording: Option<Recording>,
 }
 
 impl Connection {
-    fn open(port: u16) -> Result<Connection> {
+    fn open(port: u16, manner: Manner) -> Result<Connection> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .with_context(|| format!("connecting to port {port}"))?;
-        stream.set_nodelay(true)?;
+        stream.set_nodelay(manner == Manner::Careful)?;
         let connection = Connection {
             stream,
+            manner,
             buffer: vec![0; 64 * 1024].into(),
             recording: None,
         };
@@ -114,9 +127,11 @@ impl Connection {
     /// before it to be acknowledged. The setting wears off, so it is renewed.
     fn acknowledge_at_once(&self) -> Result<()> {
         #[cfg(target_os = "linux")]
-        SockRef::from(&self.stream)
-            .set_tcp_quickack(true)
-            .context("asking for quick acknowledgements")?;
+        if self.manner == Manner::Careful {
+            SockRef::from(&self.stream)
+                .set_tcp_quickack(true)
+                .context("asking for quick acknowledgements")?;
+        }
         Ok(())
     }
 
@@ -124,9 +139,16 @@ impl Connection {
         if let Some(Recording(pieces)) = &mut self.recording {
             pieces.push((Direction::Sent, bytes.to_vec()));
         }
-        self.stream
-            .write_all(bytes)
-            .context("writing to the server")
+        let pieces = match self.manner {
+            Manner::Careful => vec![bytes],
+            Manner::Naive => fields(bytes),
+        };
+        for piece in pieces {
+            self.stream
+                .write_all(piece)
+                .context("writing to the server")?;
+        }
+        Ok(())
     }
 
     /// What arrives before `until`; nothing if that passes first.
@@ -160,6 +182,42 @@ impl Connection {
     }
 }
 
+/// The fields of a command: of a JSON one header and text, of a binary one its
+/// name, and each number and text.
+fn fields(mut bytes: &[u8]) -> Vec<&[u8]> {
+    const INTEGER: usize = 8;
+    if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+        let (header, text) = bytes.split_at(at + 4);
+        return vec![header, text];
+    }
+    // Which of the first fields are texts.
+    let texts: &[usize] = match bytes.get(..4) {
+        Some(b"exec" | b"chld") => &[0],
+        Some(b"brkp") => &[2, 4],
+        _ => &[],
+    };
+    let mut fields = Vec::new();
+    let mut cut = |length: usize| {
+        let (field, rest) = bytes.split_at(length.min(bytes.len()));
+        bytes = rest;
+        fields.push(field);
+        (field, rest.is_empty())
+    };
+    let mut over = cut(4).1;
+    for number in 0.. {
+        if over {
+            break;
+        }
+        let (field, is_last) = cut(INTEGER);
+        over = is_last;
+        if texts.contains(&number) {
+            let length = field.try_into().map_or(0, i64::from_be_bytes);
+            over = cut(usize::try_from(length).unwrap_or(0)).1;
+        }
+    }
+    fields
+}
+
 /// What a read gave.
 enum Incoming<'a> {
     Bytes(&'a [u8]),
@@ -191,7 +249,15 @@ impl Handshake {
     /// # Errors
     /// When nothing listens, it is no legacy server, or the secret is wrong.
     pub fn begin(port: u16, secret: &str) -> Result<Handshake> {
-        Handshake::begin_with(port, secret, None)
+        Handshake::begin_with(port, secret, Manner::Careful, None)
+    }
+
+    /// The same, in a manner of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_in(port: u16, secret: &str, manner: Manner) -> Result<Handshake> {
+        Handshake::begin_with(port, secret, manner, None)
     }
 
     /// The same, with every byte recorded.
@@ -199,11 +265,16 @@ impl Handshake {
     /// # Errors
     /// As [`begin`](Self::begin).
     pub fn begin_recorded(port: u16, secret: &str) -> Result<Handshake> {
-        Handshake::begin_with(port, secret, Some(Recording::default()))
+        Handshake::begin_with(port, secret, Manner::Careful, Some(Recording::default()))
     }
 
-    fn begin_with(port: u16, secret: &str, recording: Option<Recording>) -> Result<Handshake> {
-        let mut connection = Connection::open(port)?;
+    fn begin_with(
+        port: u16,
+        secret: &str,
+        manner: Manner,
+        recording: Option<Recording>,
+    ) -> Result<Handshake> {
+        let mut connection = Connection::open(port, manner)?;
         connection.recording = recording;
         let mut rest = BytesMut::new();
         let decoder = HandshakeDecoder::hello();
@@ -601,5 +672,39 @@ fn listed(events: &[Event]) -> String {
     match skipped {
         0 => format!("{shown:?}"),
         _ => format!("{skipped} others and {shown:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use ptvsd_wire::{Command, CommandEncoder, Dialect, ExecutionId, FrameKind, ThreadId};
+
+    use super::fields;
+
+    #[test]
+    fn a_command_has_its_fields() {
+        let lengths = |dialect, command: &Command| {
+            let mut bytes = BytesMut::new();
+            let mut encoder = CommandEncoder::new(dialect, 1);
+            encoder.encode(command, &mut bytes).unwrap();
+            let fields = fields(&bytes);
+            assert_eq!(fields.concat(), bytes);
+            fields.iter().map(|field| field.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(Dialect::V6, &Command::ResumeAll), [4]);
+        assert_eq!(
+            lengths(Dialect::V6, &Command::StepOver(ThreadId(1))),
+            [4, 8]
+        );
+        let children = Command::EnumerateChildren {
+            text: "numbers".into(),
+            execution: ExecutionId(1),
+            thread: ThreadId(1),
+            frame: 0,
+            frame_kind: FrameKind::Python,
+        };
+        assert_eq!(lengths(Dialect::V6, &children), [4, 8, 7, 8, 8, 8, 8]);
+        assert_eq!(lengths(Dialect::V8, &children).len(), 2);
     }
 }

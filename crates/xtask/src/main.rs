@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test` and `cargo xtask full`.
+//! The project's own commands, such as `cargo xtask test`.
 //!
 //! A run is a list of steps ([`steps::of`]). Each is shown with its command
 //! line and its duration; the first that fails ends the run. What was not run
@@ -22,6 +22,7 @@ The project's own commands
   cargo xtask test     format, lints, all tests, documentation, editor extension
   cargo xtask full     the same, with every Python of this machine
   cargo xtask measure  how fast the adapter starts and steps, and its memory
+  cargo xtask bench    what the adapter costs; writes docs/bench.md
 
   --install            installs what a run lacks (Debian, as root); CI=true does too";
 
@@ -44,6 +45,7 @@ fn execute(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "test" if run.is_none() => run = Some(Run::Ordinary),
             "full" if run.is_none() => run = Some(Run::Full),
+            "bench" if run.is_none() => run = Some(Run::Bench),
             "measure" if run.is_none() => run = Some(Run::Measure),
             "--install" => install = true,
             "help" | "--help" | "-h" => {

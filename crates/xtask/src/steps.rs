@@ -9,6 +9,8 @@ pub(crate) enum Run {
     Full,
     /// Figures, no judgement.
     Measure,
+    /// What the adapter costs, against targets.
+    Bench,
 }
 
 /// One command line.
@@ -75,17 +77,25 @@ pub(crate) fn of(run: Run) -> Vec<Step> {
     match run {
         Run::Ordinary => checks(&[]),
         Run::Full => checks(&[("PTVSD_BRIDGE_FULL", "1")]),
-        Run::Measure => vec![
+        Run::Bench => vec![
+            release_build(),
             Step::cargo(
-                "adapter",
+                "bench",
                 &[
-                    "build",
+                    "run",
+                    "--quiet",
                     "--release",
                     "--locked",
                     "--package",
-                    "ptvsd-bridge",
+                    "testkit",
+                    "--bin",
+                    "bench",
+                    "docs/bench.md",
                 ],
             ),
+        ],
+        Run::Measure => vec![
+            release_build(),
             Step::cargo(
                 "figures",
                 &[
@@ -102,6 +112,17 @@ pub(crate) fn of(run: Run) -> Vec<Step> {
             ),
         ],
     }
+}
+
+fn release_build() -> Step {
+    let package = &[
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "ptvsd-bridge",
+    ];
+    Step::cargo("adapter", package)
 }
 
 fn checks(test_environment: &[(&'static str, &'static str)]) -> Vec<Step> {

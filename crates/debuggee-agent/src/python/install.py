@@ -55,6 +55,7 @@ def take_over():
         replaced.name('conn', wire)
         loop.conn = wire
     replaced.name('_SendLockCtx', Message())
+    take_over_text()
     locked(world.lock, take_over_stops)
     take_over_exceptions()
     take_over_leaving()

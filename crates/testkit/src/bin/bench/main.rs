@@ -1,0 +1,93 @@
+//! `cargo xtask bench`: what the adapter costs.
+//!
+//! The same steps, evaluations and expansions of a list of a thousand, on real
+//! servers, in turn, round by round: by the raw client with no adapter between,
+//! through the adapter, both on the bare server and on one with the agent in
+//! it, and by a naive client. What matters is the ratios, which are taken
+//! within each round. Writes a page, and fails when a target is missed.
+
+#![allow(clippy::print_stdout, reason = "a command for people at a terminal")]
+
+mod contenders;
+mod lean_editor;
+mod page;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use testkit::editor::start_program;
+use testkit::matrix::Matrix;
+use testkit::programs::COUNTING;
+
+use crate::contenders::Contender;
+use crate::page::Results;
+
+/// What is compared, round by round.
+const ROUNDS: usize = 7;
+/// Of each kind, in a round of a contender.
+const STEPS: usize = 30;
+const EVALUATIONS: usize = 30;
+const EXPANSIONS: usize = 15;
+/// On which servers.
+const SERVERS: [(&str, u32, u32); 4] = [
+    ("2.0.0", 3, 6),
+    ("2.2.0", 2, 7),
+    ("3.2.1", 3, 6),
+    ("3.2.1", 3, 11),
+];
+
+/// How long each thing took.
+#[derive(Debug, Clone, Default)]
+struct Times {
+    step: Vec<Duration>,
+    evaluate: Vec<Duration>,
+    expand: Vec<Duration>,
+}
+
+fn main() -> Result<()> {
+    let adapter = adapter()?;
+    let mut arguments = std::env::args().skip(1);
+    let file = arguments.next().context("usage: bench PAGE [SERVER]")?;
+    let only = arguments.next().unwrap_or_default();
+    let matrix = Matrix::of_this_machine();
+    let mut page = page::Page::default();
+    for (version, major, minor) in SERVERS {
+        let Some(server) = matrix.server(version, major, minor) else {
+            println!("NOT RUN: ptvsd {version}: there is no CPython {major}.{minor}");
+            continue;
+        };
+        if !server.to_string().contains(&only) {
+            continue;
+        }
+        let mut results = Results::default();
+        let program = start_program(&server, &COUNTING)?;
+        for round in 1..=ROUNDS {
+            for contender in Contender::ALL {
+                let times = contender
+                    .run(&program, &adapter)
+                    .with_context(|| format!("{server}, round {round}, {contender}"))?;
+                results.add(contender, times);
+            }
+            println!("{server}: round {round} of {ROUNDS}");
+        }
+        print!("{}", page.add(&server.to_string(), &results));
+        std::fs::write(&file, page.text()).with_context(|| format!("writing {file}"))?;
+    }
+    println!("written to {file}");
+    if !page.missed().is_empty() {
+        bail!("missed: {}", page.missed().join("; "));
+    }
+    Ok(())
+}
+
+/// The adapter that was built beside this program.
+fn adapter() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().context("this program is in no folder")?;
+    let adapter = folder.join(format!("ptvsd-bridge{}", std::env::consts::EXE_SUFFIX));
+    if !Path::new(&adapter).exists() {
+        bail!("there is no {}: build it first", adapter.display());
+    }
+    Ok(adapter)
+}

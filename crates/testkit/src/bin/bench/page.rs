@@ -1,0 +1,209 @@
+//! The figures, and the page that shows them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::contenders::Contender;
+use crate::{EVALUATIONS, EXPANSIONS, ROUNDS, STEPS, Times};
+
+/// What the adapter may cost, of the raw client's time.
+const MOST: f64 = 1.15;
+/// How many times faster than the naive client it steps, with and without
+/// the agent.
+const LEAST: f64 = 10.0;
+
+/// One server's rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Results(BTreeMap<Contender, Vec<Times>>);
+
+impl Results {
+    pub(crate) fn add(&mut self, contender: Contender, round: Times) {
+        self.0.entry(contender).or_default().push(round);
+    }
+
+    /// All times of a contender, sorted.
+    fn times(&self, contender: Contender, kind: Kind) -> Vec<Duration> {
+        let rounds = self.0.get(&contender).into_iter().flatten();
+        let mut times: Vec<_> = rounds.flat_map(|round| kind.of(round).to_vec()).collect();
+        times.sort();
+        times
+    }
+
+    /// Between medians, round by round; sorted.
+    fn ratios(&self, of: Contender, to: Contender, kind: Kind) -> Vec<f64> {
+        let medians = |contender| {
+            let rounds = self.0.get(&contender).into_iter().flatten();
+            rounds.map(move |round| {
+                let mut times = kind.of(round).to_vec();
+                times.sort();
+                middle(&times).unwrap_or_default().as_secs_f64()
+            })
+        };
+        let mut ratios: Vec<f64> = medians(of).zip(medians(to)).map(|(a, b)| a / b).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Step,
+    Evaluate,
+    Expand,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Step, Kind::Evaluate, Kind::Expand];
+
+    fn of(self, times: &Times) -> &[Duration] {
+        match self {
+            Kind::Step => &times.step,
+            Kind::Evaluate => &times.evaluate,
+            Kind::Expand => &times.expand,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Step => "step over",
+            Kind::Evaluate => "evaluate",
+            Kind::Expand => "expand 1000",
+        }
+    }
+}
+
+/// The page as far as it is.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    servers: String,
+    missed: Vec<String>,
+}
+
+impl Page {
+    /// Adds a server; what was added.
+    pub(crate) fn add(&mut self, server: &str, results: &Results) -> String {
+        let mut text = format!("\n## {server}\n\n| |");
+        for kind in Kind::ALL {
+            let _ = write!(text, " {} |", kind.name());
+        }
+        text.push_str("\n|---|---|---|---|\n");
+        for contender in Contender::ALL {
+            let _ = write!(text, "| {contender} |");
+            for kind in Kind::ALL {
+                let _ = write!(text, " {} |", spread(&results.times(contender, kind)));
+            }
+            text.push('\n');
+        }
+        text.push_str("\n| ratio |");
+        for kind in Kind::ALL {
+            let _ = write!(text, " {} |", kind.name());
+        }
+        text.push_str("\n|---|---|---|---|\n");
+        for agent in [false, true] {
+            let (of, to) = (Contender::Adapter { agent }, Contender::Raw { agent });
+            let name = format!("{of} / {to}");
+            self.ratios(&mut text, server, &name, |kind| {
+                (results.ratios(of, to, kind), |ratio| ratio <= MOST)
+            });
+        }
+        for agent in [false, true] {
+            let to = Contender::Adapter { agent };
+            let name = format!("{} / {to}", Contender::Naive);
+            // What is promised is promised of steps.
+            self.ratios(&mut text, server, &name, |kind| {
+                let is_met = match kind {
+                    Kind::Step => |ratio: f64| ratio >= LEAST,
+                    Kind::Evaluate | Kind::Expand => |_: f64| true,
+                };
+                (results.ratios(Contender::Naive, to, kind), is_met)
+            });
+        }
+        self.servers.push_str(&text);
+        text
+    }
+
+    fn ratios(
+        &mut self,
+        text: &mut String,
+        server: &str,
+        name: &str,
+        of: impl Fn(Kind) -> (Vec<f64>, fn(f64) -> bool),
+    ) {
+        let _ = write!(text, "| {name} |");
+        for kind in Kind::ALL {
+            let (ratios, is_met) = of(kind);
+            let (Some(middle), Some(least), Some(most)) =
+                (middle(&ratios), ratios.first(), ratios.last())
+            else {
+                continue;
+            };
+            let mark = if is_met(middle) { "" } else { " **missed**" };
+            if !is_met(middle) {
+                let what = kind.name();
+                self.missed
+                    .push(format!("{server}: {name}, {what}: {middle:.2}"));
+            }
+            let _ = write!(text, " {middle:.2} ({least:.2} to {most:.2}){mark} |");
+        }
+        text.push('\n');
+    }
+
+    /// The targets that were missed.
+    pub(crate) fn missed(&self) -> &[String] {
+        &self.missed
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "# What the adapter costs\n\n\
+             Written by `cargo xtask bench`, on {} {} with {} cores.\n\n\
+             The same program on real servers, each in turn with each contender, {ROUNDS} rounds \
+             of {STEPS} steps, {EVALUATIONS} evaluations and {EXPANSIONS} expansions of a list of \
+             1000:\n\n\
+             * the **raw client** speaks the legacy protocol straight to the server, and does the \
+             least that a correct client can;\n\
+             * the **adapter** is the release build, driven over its pipes as an editor drives \
+             it;\n\
+             * the **naive client** is the raw one without the care for the socket: one write for \
+             each field, and the system's settings.\n\n\
+             The first two on the bare server, and on one with the agent in it. Times are medians, \
+             with the tenth and the ninetieth of a hundred. Ratios are between the medians of a \
+             round; shown is the middle one, with the least and the most.\n\n\
+             What is to be reached: the adapter takes at most {MOST} times as long as the raw \
+             client under the same conditions, and steps at least {LEAST} times as fast as the \
+             naive client.\n{}",
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+            std::thread::available_parallelism().map_or(1, usize::from),
+            self.servers
+        )
+    }
+}
+
+fn middle<T: Copy>(sorted: &[T]) -> Option<T> {
+    sorted.get(sorted.len() / 2).copied()
+}
+
+fn spread(sorted: &[Duration]) -> String {
+    let at = |tenth: usize| {
+        let index = sorted.len() * tenth / 10;
+        sorted
+            .get(index.min(sorted.len().saturating_sub(1)))
+            .copied()
+    };
+    match (at(5), at(1), at(9)) {
+        (Some(middle), Some(low), Some(high)) => format!(
+            "{} ms ({} to {})",
+            milliseconds(middle),
+            milliseconds(low),
+            milliseconds(high)
+        ),
+        _ => "none".to_owned(),
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.2}", time.as_secs_f64() * 1000.0)
+}
