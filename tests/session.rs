@@ -22,8 +22,11 @@ fn main() -> ExitCode {
     let matrix = Matrix::of_this_machine();
     let mut trials = Vec::new();
     for server in matrix.servers() {
-        let name = format!("whole session: {server}");
-        trials.push(trial(name, move || whole_session(server)));
+        for (agent, how) in [(true, ""), (false, ", no agent")] {
+            let name = format!("whole session{how}: {server}");
+            let server = server.clone();
+            trials.push(trial(name, move || whole_session(server, agent)));
+        }
     }
     for server in matrix.servers() {
         let name = format!("attach to a program that waits for input: {server}");
@@ -50,14 +53,16 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-async fn whole_session(server: Server) -> Result<()> {
+async fn whole_session(server: Server, agent: bool) -> Result<()> {
     let program = start_program(&server, &WORKING)?;
     let copy = LocalCopy::of(&WORKING)?;
     let file = copy.path();
     let editor = Editor::start(Path::new(ADAPTER)).await?;
 
     // attach → breakpoint
-    editor.attach(&program).await?;
+    editor
+        .attach_with(&program, json!({"agent": agent}))
+        .await?;
     let call = WORKING.line("call");
     let breakpoints = editor.set_breakpoints(&file, &[call]).await?;
     let breakpoint = breakpoints.first().context("no breakpoint")?;
@@ -90,7 +95,11 @@ async fn whole_session(server: Server) -> Result<()> {
 
     // attach again → stop → detach while stopped
     let editor = Editor::start(Path::new(ADAPTER)).await?;
-    editor.debug(&program, &file, &[call]).await?;
+    editor
+        .attach_with(&program, json!({"agent": agent}))
+        .await?;
+    editor.set_breakpoints(&file, &[call]).await?;
+    editor.configured().await?;
     let thread = editor.stopped("breakpoint").await?;
     let (_, function, line) = editor.top(thread).await?;
     ensure!((function.as_str(), line) == ("work", call));

@@ -37,6 +37,7 @@ export const ATTACH_ARGUMENTS: readonly AttachArgument[] = [
   { name: "redirectOutput", default: true, trace: "whole" },
   { name: "django", default: false, trace: "whole" },
   { name: "connectTimeout", default: 3, trace: "whole" },
+  { name: "agent", default: true, trace: "whole" },
   { name: "maxStop", default: 0, trace: "whole" },
   { name: "allowTerminate", default: false, trace: "whole" },
   { name: "breakOnSystemExitZero", default: false, trace: "whole" },
