@@ -48,12 +48,16 @@ const FULL: Amounts = Amounts {
 
 fn main() -> ExitCode {
     let matrix = Matrix::of_this_machine();
-    let amounts = if matrix.is_full() { FULL } else { ORDINARY };
+    let amounts_for = |server: &Server| match (matrix.is_full(), is_like_another(server)) {
+        (true, false) => FULL,
+        _ => ORDINARY,
+    };
     let mut trials = Vec::new();
     for server in matrix.servers() {
         if !matrix.is_full() && is_like_another(&server) {
             continue;
         }
+        let amounts = amounts_for(&server);
         if sees_no_threads(&server) {
             eprintln!("NOT POSSIBLE: threads on {server}: the server does not see them");
         } else {
@@ -92,7 +96,7 @@ fn main() -> ExitCode {
     }
     for server in matrix.few_servers() {
         if !sees_no_threads(&server) {
-            let stops = amounts.stops_without_agent;
+            let stops = amounts_for(&server).stops_without_agent;
             let name = format!("{stops} busy stops, wide races, no agent: {server}");
             let server = server.clone();
             trials.push(trial(name, move || {
@@ -109,9 +113,9 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// The ordinary run tries all releases with the oldest Pythons, and the last
-/// release with a newer one: what else there is has the same servers and the
-/// same `threading`.
+/// All releases are tried with the oldest Pythons, and the last release with
+/// newer ones. What else there is has the same servers and the same
+/// `threading`: it is left to the full run, and there gets the ordinary amounts.
 fn is_like_another(server: &Server) -> bool {
     server.python.version >= (3, 7, 0) && Some(server.release) != Release::of_version("3.2.1")
 }

@@ -22,8 +22,14 @@ const OTHERS: [(Implementation, &str); 2] = [
 /// the rest.
 pub(crate) fn prepare(run: Run, install: bool) -> Result<()> {
     let mut pythons = python::find_all();
-    if run == Run::Full && install {
-        let packages = lacking_packages(&pythons);
+    if install {
+        let mut packages = match run {
+            Run::Full => lacking_packages(&pythons),
+            _ => Vec::new(),
+        };
+        if cfg!(target_os = "linux") && ip_version().is_none() {
+            packages.push("iproute2");
+        }
         if !packages.is_empty() && can_install(&packages) {
             install_packages(&packages)?;
             pythons = python::find_all();
@@ -56,6 +62,10 @@ pub(crate) fn prepare(run: Run, install: bool) -> Result<()> {
     for tool in ["node", "npm"] {
         println!("{tool}: {}", version(tool).as_deref().unwrap_or("NOT HERE"));
     }
+    println!(
+        "ip, for links that are cut: {}",
+        ip_version().as_deref().unwrap_or("NOT HERE")
+    );
     Ok(())
 }
 
@@ -114,6 +124,10 @@ fn install_packages(packages: &[&str]) -> Result<()> {
 /// Whether the program is here and runs.
 pub(crate) fn answers(tool: &str) -> bool {
     version(tool).is_some()
+}
+
+fn ip_version() -> Option<String> {
+    output_of("ip", "-V")
 }
 
 fn version(tool: &str) -> Option<String> {

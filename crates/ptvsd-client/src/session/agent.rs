@@ -129,7 +129,7 @@ impl Core {
             }
             _ if now >= visit_at => {
                 self.begin_visit(options);
-                Some(now)
+                None
             }
             _ => {
                 self.agent = Agent::Due { options, visit_at };

@@ -322,6 +322,7 @@ impl Core {
         }
         let mut wake = None;
         self.give_up_probe(now);
+        earliest(&mut wake, self.advance_agent(now));
         if self.leaving.is_some() {
             earliest(&mut wake, self.advance_leaving(now));
         } else if self.resuming.is_some() {
@@ -330,7 +331,6 @@ impl Core {
             earliest(&mut wake, self.watch_for_lost_threads(now));
         }
         earliest(&mut wake, self.advance_handlers(now));
-        earliest(&mut wake, self.advance_agent(now));
         earliest(&mut wake, self.advance_work(now));
         wake
     }

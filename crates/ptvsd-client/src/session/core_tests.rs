@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
+use debuggee_agent::{AGENT_THREAD, HELLO, SessionMark, hello};
+
+use super::AgentStatus;
 use super::agent::Agent;
 use super::core::{Core, ThreadState};
 use super::{
@@ -1642,4 +1645,135 @@ fn a_detach_waits_for_the_end_of_the_attach_and_for_what_that_stops() {
     assert_eq!(s.sent(), [], "a thread may be on its way");
     s.after(1);
     assert!(s.sent().contains(&Command::Detach));
+}
+
+/// A session whose attach is complete just now, with the agent to go in.
+fn with_agent(dialect: Dialect) -> (Session, SessionMark) {
+    let mark = SessionMark::new();
+    let options = debuggee_agent::Options {
+        mark: mark.clone(),
+        patience: Duration::from_secs(7),
+    };
+    let mut s = Session {
+        core: Core::new(dialect, Agent::Wanted(options)),
+        now: Instant::now(),
+        wake: None,
+    };
+    s.hears(Event::ThreadCreated(MAIN));
+    s.told();
+    s.core.attach_completed(s.now);
+    s.turn();
+    (s, mark)
+}
+
+fn says_hello(s: &mut Session, mark: &SessionMark) {
+    let answer = format!("'{}'", hello(mark));
+    s.hears(Event::ExecutionResult {
+        execution: ExecutionId(-1),
+        object: object(&answer),
+    });
+}
+
+fn executed_in(s: &mut Session) -> Option<ThreadId> {
+    s.sent().iter().find_map(|command| match command {
+        Command::Execute { thread, .. } => Some(*thread),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_agent_goes_in_by_the_first_stop() {
+    let (mut s, mark) = with_agent(Dialect::V6);
+    s.after(400);
+    assert_eq!(s.sent(), []);
+    s.frames_of(MAIN, 3);
+    s.hears(Event::ProcessLoaded(MAIN));
+    assert_eq!(executed_in(&mut s), Some(MAIN));
+    let stop = s.stopped();
+    let mut resumed = s.resume();
+    let mut value = s.evaluate(stop, "1");
+    assert_eq!(s.sent(), [], "the thread has the agent to do");
+    assert!(waits(&mut resumed));
+    says_hello(&mut s, &mark);
+    assert!(s.told().contains(&SessionEvent::Ready(AgentStatus::Active)));
+    s.after(0);
+    assert!(s.sent().contains(&Command::ResumeAll));
+    assert!(resumed.try_recv().is_ok());
+    assert_eq!(value.try_recv(), Ok(Err(EvaluateError::Stale)));
+}
+
+#[test]
+fn the_agent_visits_a_program_that_does_not_stop() {
+    let (mut s, mark) = with_agent(Dialect::V7);
+    s.after(499);
+    assert!(s.core.visit.is_none());
+    s.after(1);
+    assert!(s.core.visit.take().is_some());
+    s.after(10_000);
+    s.core.visited(Ok(()), s.now);
+    s.turn();
+    assert_eq!(executed_in(&mut s), Some(ThreadId(AGENT_THREAD)));
+    says_hello(&mut s, &mark);
+    assert_eq!(s.told(), [SessionEvent::Ready(AgentStatus::Active)]);
+}
+
+#[test]
+fn the_agent_visits_when_a_frame_is_no_way_in() {
+    let (mut s, _) = with_agent(Dialect::V2);
+    s.frames_of(MAIN, 3);
+    s.hears(Event::ProcessLoaded(MAIN));
+    assert_eq!(executed_in(&mut s), Some(MAIN));
+    s.hears(Event::ExecutionException {
+        execution: ExecutionId(-1),
+        text: NOT_BLOCKED.into(),
+    });
+    assert!(s.core.visit.take().is_some());
+    s.core.visited(Err("why".to_owned()), s.now);
+    s.turn();
+    let failed = SessionEvent::Ready(AgentStatus::Failed("why".to_owned()));
+    assert!(s.told().contains(&failed));
+}
+
+#[test]
+fn a_stop_without_frames_is_no_way_in() {
+    let (mut s, _) = with_agent(Dialect::V6);
+    s.hears(frames(MAIN, Some("T"), &[]));
+    s.hears(Event::ProcessLoaded(MAIN));
+    assert_eq!(executed_in(&mut s), None);
+    s.after(500);
+    assert!(s.core.visit.take().is_some());
+}
+
+#[test]
+fn who_leaves_does_not_wait_for_the_agent() {
+    let (mut s, _) = with_agent(Dialect::V6);
+    let _ended = s.detach();
+    s.after(3000);
+    assert!(s.core.visit.is_none());
+    assert!(s.sent().contains(&Command::Detach));
+}
+
+#[test]
+fn with_the_agent_the_server_hears_of_us_and_a_resume_does_not_wait() {
+    let (mut s, mark) = with_agent(Dialect::V8);
+    assert!(executed_in(&mut s).is_some());
+    says_hello(&mut s, &mark);
+    s.sent();
+    s.after(2000);
+    assert_eq!(s.sent(), [Command::ClearStepping(ThreadId(0))]);
+    s.hears(Event::ThreadCreated(WORKER));
+    s.hits(MAIN, 12);
+    s.after(50);
+    let asked = s.sent();
+    assert!(
+        asked.iter().any(|command| matches!(
+            command,
+            Command::Execute { thread: ThreadId(AGENT_THREAD), text, .. } if *text == *"stacks"
+        )),
+        "the worker does not stop: {asked:?}"
+    );
+    assert_ne!(HELLO, debuggee_agent::STACKS);
+    let mut resumed = s.resume();
+    assert!(s.sent().contains(&Command::ResumeAll), "at once");
+    assert!(resumed.try_recv().is_ok());
 }

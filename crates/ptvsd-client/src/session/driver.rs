@@ -99,17 +99,18 @@ impl Driver {
         // If this task is dropped with its runtime, the server must notice.
         self.link.transport.reset_when_dropped(true);
         self.decode();
-        while self.turn(&mut asides).await {
-            if let Some(expression) = self.core.visit.take()
-                && let Some(visit) = visit.take()
-            {
-                let tell = tell.clone();
-                let visit = visit(expression);
-                tokio::spawn(async move {
-                    let _ = tell.send(Aside::Visited(visit.await)).await;
-                });
-            }
-        }
+        while self
+            .turn(&mut asides, |expression| {
+                if let Some(visit) = visit.take() {
+                    let tell = tell.clone();
+                    let visit = visit(expression);
+                    tokio::spawn(async move {
+                        let _ = tell.send(Aside::Visited(visit.await)).await;
+                    });
+                }
+            })
+            .await
+        {}
         let Driver {
             link,
             core,
@@ -130,9 +131,16 @@ impl Driver {
 
     /// Does what can be done, then waits for whatever comes first. Returns
     /// whether the session goes on.
-    async fn turn(&mut self, asides: &mut mpsc::Receiver<Aside>) -> bool {
+    async fn turn(
+        &mut self,
+        asides: &mut mpsc::Receiver<Aside>,
+        mut visit: impl FnMut(String),
+    ) -> bool {
         self.take_requests();
         let wake = self.core.advance(Instant::now());
+        if let Some(expression) = self.core.visit.take() {
+            visit(expression);
+        }
         self.encode();
         self.deliver();
         if self.core.ended.is_some() {
