@@ -624,8 +624,6 @@ async fn options_by_name(case: Case) -> Result<()> {
 async fn with_handlers_wanted(case: &Case) -> Result<(Program, ClientSession)> {
     let program = start_program(&case.server, &RAISING)?;
     let mut session = ClientSession::attach(program.port(), case.agent).await?;
-    let (thread, _) = session.stopped().await?;
-    session.go_on(thread).await?;
     session
         .debuggee
         .set_exceptions(ExceptionMode::UNHANDLED, Vec::new())
