@@ -35,6 +35,18 @@ def install():
     debugger.DONT_DEBUG.append(OWN_FILE)
     locked(debugger.send_lock, take_over_unsent)
     end_dead_loops()
+    in_background(watch_first_moments)
+
+
+def watch_first_moments():
+    """Until the debugger's next command the server's loop is in its old `recv`,
+    and would not notice the debugger's end."""
+    waited = 0
+    while not wire.is_read and not world.closed:
+        if waited > patience or wire.has_ended():
+            return end_of_debugger()
+        pause(0.005)
+        waited += 0.005
 
 
 def take_over_unsent():

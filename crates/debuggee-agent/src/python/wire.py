@@ -3,6 +3,7 @@
 # wait for an acknowledgement, and read an ended stream for ever.
 
 EINTR = 4
+ECONNRESET = 104
 
 
 class Wire(object):
@@ -16,6 +17,8 @@ class Wire(object):
         self.held = None
         self.lock = thread.allocate_lock()
         self.writer = None
+        # Whether the server's loop reads here, and no more from the socket.
+        self.is_read = False
 
     def prepare(self):
         """Sets the options of the socket; each where there is such a thing."""
@@ -63,7 +66,17 @@ class Wire(object):
         except Exception:
             pass
 
+    def has_ended(self):
+        """Whether there is nothing more to read. Takes nothing away."""
+        try:
+            flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
+            return not self.socket.recv(1, flags)
+        except Exception:
+            error = sys.exc_info()[1]
+            return bool(error.args) and error.args[0] == ECONNRESET
+
     def recv(self, count):
+        self.is_read = True
         while not world.closed:
             try:
                 data = self.socket.recv(count)
