@@ -249,15 +249,23 @@ class Session(unittest.TestCase):
         for worker in workers:
             wait_until(lambda: worker.one in self.world.waiters, 'a thread was blocked')
 
-    def stops(self, reported=None):
-        """A thread that stops the world, and says so."""
+    def stops(self, reported):
+        """A thread with a reason of its own to stop."""
 
         def report(one):
             names['report_step_finished'](one.id)
-            if reported is not None:
-                reported.append(one)
+            reported.append(one)
 
         return self.worker(lambda one: one.block(lambda: report(one)))
+
+    def stopped(self, reported=None):
+        """A thread that has stopped the world, and said so."""
+        if reported is None:
+            reported = []
+        worker = self.stops(reported)
+        self.wait_blocked(worker)
+        wait_until(lambda: worker.one in reported, 'the stop was reported')
+        return worker
 
     def marked(self):
         """A thread that was told to stop because another has."""
@@ -292,8 +300,12 @@ class ComingAndGoing(Session):
         self.assertFalse(names['DETACHED'])
 
     def test_comes_in_through_any_frame(self):
-        # Also where each name means something else, or there is none.
-        self.assertEqual(eval(IN_FRAME, {'__builtins__': {}}), GREETING)
+        # Where names mean something else. Python 2 hides too much from a frame
+        # that has no builtins.
+        frame = {'names': None, 'eval': None, 'b': None, 'n': None}
+        if sys.version_info[0] > 2:
+            frame['__builtins__'] = {}
+        self.assertEqual(eval(IN_FRAME, frame), GREETING)
         self.find_agent()
         names['report_step_finished'](7)
         self.assertEqual(len(self.socket.sent), 1)
@@ -319,8 +331,7 @@ class ComingAndGoing(Session):
         before = picture()
         self.install()
         left = self.agent
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         self.install()
         self.assertFalse(self.agent is left)
         self.assertTrue(stopped.is_done())
@@ -482,22 +493,19 @@ class TheWire(Session):
         self.assertFalse(self.world.closed)
 
     def test_ends_with_the_stream(self):
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         self.socket.put(NOTHING)
         self.assert_over(self.read_all())
         self.assertTrue(stopped.is_done())
 
     def test_ends_with_an_error(self):
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         self.socket.put(socket.error(104, 'pretended: reset'))
         self.assert_over(self.read_all())
         self.assertTrue(stopped.is_done())
 
     def test_ends_when_nothing_can_be_sent(self):
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         reader = self.read_all()
         self.socket.refuses = True
         # Raises nothing in the program.
@@ -529,8 +537,7 @@ class Stopping(Session):
 
     def test_a_resume_releases_each_thread_once(self):
         reported = []
-        first = self.stops(reported)
-        self.wait_blocked(first)
+        first = self.stopped(reported)
         workers = [first, self.marked(), self.marked()]
         self.wait_blocked(*workers)
         locks = []
@@ -549,8 +556,7 @@ class Stopping(Session):
     def test_a_stop_tells_the_others(self):
         idle = threading.Event()
         other = self.worker(lambda one: idle.wait(LIMIT))
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         self.assertEqual(other.one.stepping, names['STEPPING_BREAK'])
         self.assertFalse(self.agent['is_told_to_stop'](stopped.one))
         self.resume()
@@ -560,8 +566,7 @@ class Stopping(Session):
 
     def test_a_silent_thread_blocks_only_while_the_world_is_stopped(self):
         self.assertTrue(self.marked().is_done())
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         silent = self.marked()
         self.wait_blocked(silent)
         self.resume()
@@ -589,8 +594,7 @@ class Stopping(Session):
 
     def test_a_second_reason_is_kept_back_until_the_resume(self):
         reported = []
-        first = self.stops(reported)
-        self.wait_blocked(first)
+        first = self.stopped(reported)
         second = self.stops(reported)
         self.wait_blocked(second)
         self.assertEqual(reported, [first.one])
@@ -604,6 +608,41 @@ class Stopping(Session):
         self.assertTrue(second.is_done())
         self.assertFalse(self.world.stopped)
 
+    def test_a_resume_may_overtake_the_end_of_a_report(self):
+        def report_first(one):
+            names['report_step_finished'](one.id)
+
+        self.assert_second_stop_stands(report_first)
+
+    def test_a_resume_may_overtake_a_report_that_says_nothing(self):
+        self.assert_second_stop_stands(lambda one: None)
+
+    def assert_second_stop_stands(self, report_first):
+        begun, ended = threading.Event(), threading.Event()
+
+        def first_stops(one):
+            report_first(one)
+            wait_until(lambda: len(self.world.waiters) == 2, 'both were blocked')
+            self.resume()
+            begun.wait(LIMIT)
+
+        def second_stops(one):
+            begun.set()
+            first.is_done()
+            names['report_step_finished'](one.id)
+            ended.set()
+
+        first = self.worker(lambda one: one.block(lambda: first_stops(one)))
+        self.wait_blocked(first)
+        second = self.worker(lambda one: one.block(lambda: second_stops(one)))
+        ended.wait(LIMIT)
+        self.assertTrue(first.is_done())
+        # The debugger has been told that it stopped.
+        self.assertTrue(self.world.stopped)
+        self.assertTrue(second.one in self.world.waiters)
+        self.resume()
+        self.assertTrue(second.is_done())
+
     def test_a_report_that_says_nothing_stops_nothing(self):
         def fails():
             raise ValueError('as planned')
@@ -613,8 +652,7 @@ class Stopping(Session):
             self.assertFalse(self.world.stopped or self.world.waiters)
 
     def test_a_thread_may_be_unblocked_twice(self):
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         silent = self.marked()
         self.wait_blocked(silent)
         silent.one.unblock()
@@ -626,8 +664,7 @@ class Stopping(Session):
         self.assertTrue(stopped.is_done())
 
     def test_a_blocked_thread_works_and_stays_blocked(self):
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         done = []
         for number in range(3):
             stopped.one.schedule_work(lambda: done.append(names['thread'].get_ident()))
@@ -644,16 +681,14 @@ class Stopping(Session):
         def fails():
             raise ValueError('as planned')
 
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         stopped.one.schedule_work(fails)
         self.assertRaises(AssertionError, stopped.is_done)
         self.assertFalse(stopped.one in self.world.waiters or stopped.one._is_blocked)
 
     def test_close_frees_everyone_for_good(self):
         reported = []
-        first = self.stops(reported)
-        self.wait_blocked(first)
+        first = self.stopped(reported)
         others = [self.stops(reported), self.marked()]
         self.wait_blocked(*others)
         names['BREAKPOINTS'][3] = {}
@@ -677,8 +712,7 @@ class Stopping(Session):
         self.assertTrue(waiting.is_done())
 
     def test_a_step_of_a_thread_that_is_not_blocked_is_a_resume(self):
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         running = threading.Event()
         other = self.worker(lambda one: running.wait(LIMIT))
         if is_json:
@@ -692,8 +726,7 @@ class Stopping(Session):
         self.assertTrue(other.is_done())
 
     def test_a_step_leaves_the_stepping_thread_its_mark(self):
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         if is_json:
             request = {'seq': 1, 'command': 'legacyStepOver'}
             self.loop.on_legacyStepOver(request, {'threadId': stopped.one.id})
@@ -726,10 +759,9 @@ class StoppedBefore(Session):
 
     def setUp(self):
         Session.setUp(self)
-        self.stopped = self.stops()
-        wait_until(
-            lambda: self.stopped.one._is_blocked and self.socket.sent, 'a thread was blocked'
-        )
+        reported = []
+        self.early = self.stops(reported)
+        wait_until(lambda: reported, 'the stop was reported')
         self.install()
 
     def test_is_taken_for_stopped(self):
@@ -738,16 +770,16 @@ class StoppedBefore(Session):
         self.wait_blocked(silent)
         self.resume()
         self.resume()
-        self.assertTrue(self.stopped.is_done() and silent.is_done())
+        self.assertTrue(self.early.is_done() and silent.is_done())
 
     def test_works_and_is_closed(self):
         done = []
-        self.stopped.one.schedule_work(lambda: done.append(names['thread'].get_ident()))
+        self.early.one.schedule_work(lambda: done.append(names['thread'].get_ident()))
         wait_until(lambda: done, 'the work was done')
-        self.assertEqual(done, [self.stopped.one.id])
-        wait_until(lambda: not self.stopped.one._is_working, 'the thread was blocked again')
+        self.assertEqual(done, [self.early.one.id])
+        wait_until(lambda: not self.early.one._is_working, 'the thread was blocked again')
         self.world.close()
-        self.assertTrue(self.stopped.is_done())
+        self.assertTrue(self.early.is_done())
 
 
 class Evaluating(Session):
@@ -954,8 +986,7 @@ class Forking(Session):
         if not hasattr(os, 'fork'):
             return
         self.install()
-        stopped = self.stops()
-        self.wait_blocked(stopped)
+        stopped = self.stopped()
         names['BREAKPOINTS'][3] = {}
         release = self.hold_everything()
         reading, writing = os.pipe()
