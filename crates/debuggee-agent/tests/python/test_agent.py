@@ -30,7 +30,7 @@ MODULE = sys.argv.pop()
 
 __import__(MODULE)
 names = vars(sys.modules[MODULE])
-is_json = MODULE == 'ptvsd.debugger'
+is_json = 'write_string' not in names
 to_bytes = names['to_bytes']
 NOTHING = to_bytes('')
 OWN_NAME = '__ptvsd_bridge__'
@@ -339,7 +339,8 @@ class ComingAndGoing(Session):
         self.agent['remove']()
         # The server imports one and is warned of using it, when a thread stops
         # for the first time.
-        own = [('the module', name) for name in ('_threading', '__warningregistry__')]
+        imported = 'threading', '_threading', '__warningregistry__'
+        own = [('the module', name) for name in imported]
         changed = [one for one in differences(before, picture()) if one not in own]
         self.assertEqual(changed, [])
 
@@ -577,6 +578,8 @@ class Stopping(Session):
         names['SEND_BREAK_COMPLETE'] = True
         first, second = self.marked(), self.marked()
         self.wait_blocked(first, second)
+        # A resume that comes before would withdraw it.
+        wait_until(lambda: self.count('ASBR', 'legacyAsyncBreak'), 'the break was reported')
         self.resume()
         self.assertTrue(first.is_done() and second.is_done())
         self.assertEqual(self.count('ASBR', 'legacyAsyncBreak'), 1)
@@ -586,8 +589,11 @@ class Stopping(Session):
             one.stepping = names['STEPPING_ATTACH_BREAK']
             one.block_maybe_attach()
 
-        first, second = self.worker(attach), self.worker(attach)
-        self.wait_blocked(first, second)
+        first = self.worker(attach)
+        self.wait_blocked(first)
+        second = self.worker(attach)
+        self.wait_blocked(second)
+        wait_until(lambda: self.count('LOAD', 'legacyProcessLoad'), 'the attach was reported')
         self.resume()
         self.assertTrue(first.is_done() and second.is_done())
         self.assertEqual(self.count('LOAD', 'legacyProcessLoad'), 1)
@@ -1043,3 +1049,5 @@ if __name__ == '__main__':
         unittest.main()
     finally:
         watch.cancel()
+        # Python 2 takes its names away while it would still run.
+        watch.join(LIMIT)
