@@ -220,11 +220,12 @@ fn visit(action: &str) -> String {
 /// of that namespace, `n`. The text is given the debugger module's `names` and
 /// what else it needs.
 fn run(source: &str, names: &str, given: &str, value: &str) -> String {
-    // A module's `__builtins__` is a dictionary, or a module that has one.
+    // A module's `__builtins__` is a dictionary, or a module that has one. The
+    // frame's own may have been taken away, and `n` would get those.
     format!(
         "(lambda names: (lambda b: (lambda n: \
          (b['eval'](b['compile']({}, {}, 'exec'), n), {value})[1])\
-         ({{'names': names, {given}}}))\
+         ({{'__builtins__': b, 'names': names, {given}}}))\
          ((lambda b: b.__class__.__name__ == 'dict' and b or b.__dict__)\
          (names['__builtins__'])))({names})",
         literal(source),

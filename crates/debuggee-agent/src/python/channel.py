@@ -79,12 +79,14 @@ def evaluate(code, global_names, local_names=None):
     merged = dict(global_names)
     merged.update(local_names)
     before = dict(merged)
-    result = server_eval(code, merged)
-    # What statements have bound belongs to the frame.
-    for name, value in merged.items():
-        if name != '__builtins__' and before.get(name, ABSENT) is not value:
-            local_names[name] = value
-    return result
+    try:
+        return server_eval(code, merged)
+    finally:
+        # What statements have bound belongs to the frame, also what they had
+        # bound before one of them failed.
+        for name, value in merged.items():
+            if name != '__builtins__' and before.get(name, ABSENT) is not value:
+                local_names[name] = value
 
 
 def compiled_once(text):
@@ -92,7 +94,8 @@ def compiled_once(text):
     if code is None:
         if len(compiled) >= MOST_COMPILED:
             compiled.clear()
-        code = compiled[text] = compile(text, '<string>', 'eval')
+        # As `eval` does, and `compile` does not, with space at the start.
+        code = compiled[text] = compile(text.lstrip(' \t'), '<string>', 'eval')
     return code
 
 

@@ -116,8 +116,8 @@ class Wire(object):
     def finish(self):
         pieces, self.pieces = self.pieces, None
         self.transmit(pieces)
-        if world.reporting == self.writer:
-            world.reported = True
+        if self.writer in world.reports:
+            world.reports[self.writer] = True
 
     def transmit(self, pieces):
         data = debugger.to_bytes('').join([piece for piece in pieces if piece])

@@ -54,9 +54,9 @@ class World(object):
         # The server has detached.
         self.finished = False
         self.waiters = {}
-        # The thread that reports a stop, and whether it has.
-        self.reporting = None
-        self.reported = False
+        # The threads that report a stop, by their idents, and whether each has.
+        # There may be two: a resume may come before the first is back.
+        self.reports = {}
         self.attach_reported = False
 
     def stop(self, stopping):
@@ -113,14 +113,22 @@ class World(object):
     def report(self, report):
         """Returns whether anything was reported: a server's function may find
         that it has nothing to say, or fail."""
-        self.reported = False
-        self.reporting = thread.get_ident()
+        own = thread.get_ident()
+        self.reports[own] = False
         try:
             report()
         except Exception:
             pass
-        self.reporting = None
-        return self.reported
+        return self.reports.pop(own)
+
+    def take_back(self, one, waiter):
+        """Nothing was reported of a stop: it ends, if it is not over by now."""
+
+        def end():
+            if self.waiters.get(one) is waiter:
+                self.resume_locked()
+
+        locked(self.lock, end)
 
 
 world = World()
@@ -172,7 +180,7 @@ def block(self, report, keep_stopped_on_line=False):
         try:
             self.enum_thread_frames_locally()
             if reports and not world.report(report) and is_first:
-                world.resume()
+                world.take_back(self, waiter)
             waiter.wait()
         finally:
             # Released already, unless an exception came between.
