@@ -13,7 +13,7 @@ use testkit::raw_client::Manner;
 
 use crate::lean_editor::LeanEditor;
 use crate::raw_session::RawSession;
-use crate::{EVALUATIONS, EXPANSIONS, STEPS, Times, relay};
+use crate::{EVALUATIONS, EXPANSIONS, NAIVE, STEPS, Times, relay};
 
 /// Expands to a list of a thousand.
 const LIST: &str = "numbers";
@@ -68,17 +68,21 @@ impl fmt::Display for Contender {
 fn raw(program: &Program, manner: Manner, agent: bool) -> Result<Times> {
     let mut session = RawSession::begin(program.port(), program.script(), manner, agent)?;
     let mut times = Times::default();
-    for _ in 0..STEPS {
+    let (steps, evaluations, expansions) = match manner {
+        Manner::Careful => (STEPS, EVALUATIONS, EXPANSIONS),
+        Manner::Naive => NAIVE,
+    };
+    for _ in 0..steps {
         let begun = Instant::now();
         session.step()?;
         times.step.push(begun.elapsed());
     }
-    for _ in 0..EVALUATIONS {
+    for _ in 0..evaluations {
         let begun = Instant::now();
         session.evaluate(EXPRESSION)?;
         times.evaluate.push(begun.elapsed());
     }
-    for _ in 0..EXPANSIONS {
+    for _ in 0..expansions {
         let begun = Instant::now();
         let children = session.expand(LIST)?;
         times.expand.push(begun.elapsed());

@@ -26,11 +26,13 @@ use crate::contenders::Contender;
 use crate::page::Results;
 
 /// What is compared, round by round.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 11;
 /// Of each kind, in a round of a contender.
 const STEPS: usize = 30;
 const EVALUATIONS: usize = 30;
-const EXPANSIONS: usize = 15;
+const EXPANSIONS: usize = 9;
+/// The same of the naive client, which would take most of the time.
+const NAIVE: (usize, usize, usize) = (20, 10, 5);
 /// On which servers.
 const SERVERS: [(&str, u32, u32); 4] = [
     ("2.0.0", 3, 6),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::contenders::Contender;
-use crate::{EVALUATIONS, EXPANSIONS, ROUNDS, STEPS, Times};
+use crate::{EVALUATIONS, EXPANSIONS, NAIVE, ROUNDS, STEPS, Times};
 
 /// What the adapter may cost, of the raw client's time.
 const MOST: f64 = 1.15;
@@ -169,7 +169,7 @@ impl Page {
              Written by `cargo xtask bench`, on {} {} with {} cores.\n\n\
              The same program on real servers, each in turn with each contender, {ROUNDS} rounds \
              of {STEPS} steps, {EVALUATIONS} evaluations and {EXPANSIONS} expansions of a list of \
-             1000:\n\n\
+             1000 (of the naive client {} and {} and {}):\n\n\
              * the **raw client** speaks the legacy protocol straight to the server, and does the \
              least that a correct client can;\n\
              * the **raw client behind pipes** is the same in a process of its own, and the \
@@ -190,6 +190,9 @@ impl Page {
             std::env::consts::OS,
             std::env::consts::ARCH,
             std::thread::available_parallelism().map_or(1, usize::from),
+            NAIVE.0,
+            NAIVE.1,
+            NAIVE.2,
             self.servers
         )
     }
