@@ -215,7 +215,7 @@ impl Session {
             .collect();
         self.when_done(try_join_all(parts), move |session, result| {
             answer.give(session.with_program(result, |program, parts| {
-                let children = parts.concat();
+                let children: Vec<Child> = parts.into_iter().flatten().collect();
                 let mut items = slice_items(&mut program.containers, &value, from, &children, hex);
                 items.extend(value.rest_after(&arguments, to));
                 items

@@ -245,10 +245,18 @@ impl Decoder for Framing {
 
 /// Writes a message's header and body as one piece.
 pub(crate) fn frame(body: &[u8]) -> Bytes {
-    let header = format!("Content-Length: {}\r\n\r\n", body.len());
-    let mut message = BytesMut::with_capacity(header.len().saturating_add(body.len()));
+    frame_parts(&[body])
+}
+
+/// The same, of a body in parts.
+pub(crate) fn frame_parts(body: &[&[u8]]) -> Bytes {
+    let length: usize = body.iter().map(|part| part.len()).sum();
+    let header = format!("Content-Length: {length}\r\n\r\n");
+    let mut message = BytesMut::with_capacity(header.len().saturating_add(length));
     message.put_slice(header.as_bytes());
-    message.put_slice(body);
+    for part in body {
+        message.put_slice(part);
+    }
     message.freeze()
 }
 

@@ -53,12 +53,9 @@ impl Outbox {
         if let Some(output) = E::as_output(&mut body) {
             return self.output(std::mem::take(output));
         }
-        match to_json(&body) {
-            Ok(body) => {
-                let body = body.map_or_else(String::new, |body| format!(",\"body\":{body}"));
-                let members = format!("\"type\":\"event\",\"event\":{}{body}", quoted(E::EVENT));
-                self.queue().push(Bytes::from(members));
-            }
+        let members = format!("\"type\":\"event\",\"event\":{}", quoted(E::EVENT));
+        match with_body(members, &body) {
+            Ok(members) => self.queue().push(members),
             Err(error) => tracing::error!(event = E::EVENT, %error, "an event that is no JSON"),
         }
     }
@@ -119,8 +116,8 @@ impl Outbox {
         command: &str,
         body: &T,
     ) -> Result<(), serde_json::Error> {
-        let body = to_json(body)?;
-        self.respond_with(seq, command, true, None, body.as_deref());
+        let members = response(seq, command, true, None);
+        self.queue().push(with_body(members, body)?);
         Ok(())
     }
 
@@ -132,38 +129,35 @@ impl Outbox {
                 "showUser": error.show_user,
             }
         });
-        let message = Some(error.message.as_str());
-        self.respond_with(seq, command, false, message, Some(&body.to_string()));
-    }
-
-    fn respond_with(
-        &self,
-        seq: i64,
-        command: &str,
-        success: bool,
-        message: Option<&str>,
-        body: Option<&str>,
-    ) {
-        let mut members = format!(
-            "\"type\":\"response\",\"request_seq\":{seq},\"success\":{success},\"command\":{}",
-            quoted(command)
-        );
-        if let Some(message) = message {
-            members.push_str(",\"message\":");
-            members.push_str(&quoted(message));
-        }
-        if let Some(body) = body {
-            members.push_str(",\"body\":");
-            members.push_str(body);
-        }
+        let mut members = response(seq, command, false, Some(&error.message));
+        members.push_str(&format!(",\"body\":{body}"));
         self.queue().push(Bytes::from(members));
     }
 }
 
-/// `body` as JSON; `None` when it is nothing, which leaves no member at all.
-fn to_json<T: Serialize>(body: &T) -> Result<Option<String>, serde_json::Error> {
-    let json = serde_json::to_string(body)?;
-    Ok((json != "null").then_some(json))
+fn response(seq: i64, command: &str, success: bool, message: Option<&str>) -> String {
+    let mut members = format!(
+        "\"type\":\"response\",\"request_seq\":{seq},\"success\":{success},\"command\":{}",
+        quoted(command)
+    );
+    if let Some(message) = message {
+        members.push_str(&format!(",\"message\":{}", quoted(message)));
+    }
+    members
+}
+
+/// Adds `body`; one that is nothing leaves no member at all. Written where it
+/// stays, since a long list of variables is worth not copying.
+fn with_body<T: Serialize>(members: String, body: &T) -> Result<Bytes, serde_json::Error> {
+    let mut bytes = members.into_bytes();
+    let end = bytes.len();
+    bytes.extend_from_slice(b",\"body\":");
+    let begin = bytes.len();
+    serde_json::to_writer(&mut bytes, body)?;
+    if bytes.get(begin..) == Some(b"null") {
+        bytes.truncate(end);
+    }
+    Ok(Bytes::from(bytes))
 }
 
 fn quoted(text: &str) -> String {

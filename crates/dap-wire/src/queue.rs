@@ -350,11 +350,9 @@ impl State {
             },
             Waiting::Dropped { lines } => dropped_note(lines),
         };
-        let mut body = format!("{{\"seq\":{},", self.next_seq).into_bytes();
+        let begin = format!("{{\"seq\":{},", self.next_seq);
         self.next_seq = self.next_seq.saturating_add(1);
-        body.extend_from_slice(&members);
-        body.push(b'}');
-        Some(framing::frame(&body))
+        Some(framing::frame_parts(&[begin.as_bytes(), &members, b"}"]))
     }
 
     fn output_taken(&mut self, text: &str, rest: &str) -> Members {

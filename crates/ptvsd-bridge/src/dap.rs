@@ -20,7 +20,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn run(arguments: &Dap, environment: Arc<dyn Environment>) -> Result<()> {
     match arguments.listen {
         None => {
-            bridge::serve(Connection::stdio(), environment, shutdown::requested()).await;
+            // As a task of its own: between two turns of the one that a
+            // runtime is started with, it asks the system for news.
+            let session = bridge::serve(Connection::stdio(), environment, shutdown::requested());
+            tokio::spawn(session)
+                .await
+                .context("the session broke off")?;
             Ok(())
         }
         Some(address) => listen(address, arguments.allow_remote, environment).await,

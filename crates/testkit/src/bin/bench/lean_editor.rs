@@ -1,7 +1,7 @@
 //! An editor that does the least: it blocks, and reads only what it needs.
 //! What it takes is not the adapter's cost, and would be counted as such.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -35,9 +35,9 @@ struct Kind {
 }
 
 impl LeanEditor {
-    pub(crate) fn start(adapter: &Path) -> Result<LeanEditor> {
+    pub(crate) fn start(adapter: &Path, arguments: &[&str]) -> Result<LeanEditor> {
         let mut child = Command::new(adapter)
-            .arg("dap")
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -62,13 +62,13 @@ impl LeanEditor {
     }
 
     /// Sends a request and waits for its answer.
-    pub(crate) fn request(&mut self, command: &str, arguments: Value) -> Result<Value> {
+    pub(crate) fn request(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let answer = self.request_unread(command, arguments)?;
         Ok(serde_json::from_slice(&answer)?)
     }
 
     /// The same; the answer as it came.
-    pub(crate) fn request_unread(&mut self, command: &str, arguments: Value) -> Result<Vec<u8>> {
+    pub(crate) fn request_unread(&mut self, command: &str, arguments: &Value) -> Result<Vec<u8>> {
         self.last_seq += 1;
         let seq = self.last_seq;
         let request =
@@ -106,21 +106,7 @@ impl LeanEditor {
     }
 
     fn read(&mut self) -> Result<(Kind, Vec<u8>)> {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            ensure!(
-                self.stdout.read_line(&mut line)? > 0,
-                "the adapter has closed"
-            );
-            match line.trim_end().split_once(": ") {
-                Some(("Content-Length", value)) => length = value.parse()?,
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut message = vec![0; length];
-        self.stdout.read_exact(&mut message)?;
+        let message = read_frame(&mut self.stdout)?;
         Ok((serde_json::from_slice(&message)?, message))
     }
 
@@ -135,4 +121,24 @@ impl LeanEditor {
 
 fn lock(adapter: &Mutex<Child>) -> MutexGuard<'_, Child> {
     adapter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The body of the next message.
+pub(crate) fn read_frame(stream: &mut impl BufRead) -> Result<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        ensure!(
+            stream.read_line(&mut line)? > 0,
+            "the other side has closed"
+        );
+        match line.trim_end().split_once(": ") {
+            Some(("Content-Length", value)) => length = value.parse()?,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message)?;
+    Ok(message)
 }

