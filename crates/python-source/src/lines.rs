@@ -33,7 +33,8 @@ impl CodeLines {
 /// Which lines of a file have code. Certainly without are
 ///
 /// * blank lines and comments between statements;
-/// * `else:`, `finally:`, `global` and `nonlocal`;
+/// * `else:` and `finally:`;
+/// * `global` and `nonlocal`, if more follows in the function;
 /// * the docstring of a function, if more follows in it, and of any other
 ///   string that is a statement of its own all but the first and the last
 ///   line. Python 2 and Python 3 before 3.8 have the code of those that are
@@ -71,6 +72,10 @@ pub fn code_lines(
             noted_until = node.end_byte();
         }
     });
+    if lines.may.is_empty() {
+        // Of a module without statements Python 2 runs the first line.
+        lines.may.insert(1);
+    }
     // A statement of Python 2 may be none of the grammar's.
     lines.begins.retain(|line| lines.may.contains(line));
     Some(lines)
@@ -90,9 +95,8 @@ impl Reader<'_> {
             // What is no Python begins with itself, and what the parser has
             // put in is nowhere.
             "ERROR" => (first..=last).collect(),
-            "comment" | "line_continuation" | "global_statement" | "nonlocal_statement" => {
-                BTreeSet::new()
-            }
+            "comment" | "line_continuation" => BTreeSet::new(),
+            "global_statement" | "nonlocal_statement" if !is_last(node) => BTreeSet::new(),
             "else" | "finally" | ":" if is_bare(node.parent()) => BTreeSet::new(),
             "expression_statement" if self.is_string(node) => {
                 if self.is_function_docstring(node) {
@@ -182,6 +186,10 @@ impl Reader<'_> {
             };
             match next {
                 Some(next) => node = *next,
+                // CPython 2 has a string on the line where it ends.
+                None if node.kind() == "string" && self.language == Language::Python2 => {
+                    return node.end_position().row + 1;
+                }
                 None => return line(node),
             }
         }
@@ -215,8 +223,7 @@ impl Reader<'_> {
         body.parent()
             .is_some_and(|parent| parent.kind() == "function_definition")
             && in_body.first() == Some(&statement)
-            // Alone, it is where the function returns.
-            && in_body.len() > 1
+            && !is_last(statement)
             && children(statement).first().is_some_and(is_plain)
     }
 
@@ -233,11 +240,26 @@ fn is_bare(clause: Option<Node<'_>>) -> bool {
     clause.is_some_and(|clause| matches!(clause.kind(), "else_clause" | "finally_clause"))
 }
 
+/// Whether nothing follows a statement in its body. A function returns from
+/// the line of its last one, whatever it is.
+fn is_last(statement: Node<'_>) -> bool {
+    statement
+        .parent()
+        .is_none_or(|body| children(body).last() == Some(&statement))
+}
+
 fn is_statement(kind: &str) -> bool {
     kind.ends_with("_statement")
 }
 
+/// Going by what it begins with.
 fn is_constant(node: Node<'_>) -> bool {
+    let mut node = node;
+    while node.kind() == "tuple"
+        && let Some(first) = children(node).first()
+    {
+        node = *first;
+    }
     matches!(
         node.kind(),
         "string" | "concatenated_string" | "integer" | "float" | "true" | "false" | "none"
@@ -276,7 +298,7 @@ mod tests {
             &[3, 3, 3, 6, 6, 6, 0, 0],
         );
         check_both("", &[]);
-        check_both("# only\n", &[0]);
+        check_both("# only\n\n", &[1, 0]);
         check_both(
             "def f():\n    # a\n\n    a\n    # b\n\nb\n",
             &[1, 4, 4, 4, 7, 7, 7],
@@ -299,6 +321,7 @@ mod tests {
         check_both("if a: b\nelse: c\n", &[1, 2]);
         check_both("for a in b:\n    c\nelse:\n    d\n", &[1, 2, 4, 4]);
         check_both("def f():\n    global a\n    a = 1\n", &[1, 3, 3]);
+        check_both("def f():\n    global a\n", &[1, 2]);
     }
 
     #[test]
