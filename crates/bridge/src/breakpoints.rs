@@ -192,13 +192,17 @@ impl Session {
     }
 
     fn next_change(&mut self, path: String) {
+        let known = self.breakpoints.known_lines.get(&path).cloned();
+        let next = self.breakpoints.waiting.get(&path).and_then(|w| w.front());
+        if matches!(next, Some(Change::Set(lines, _)) if lines.is_empty()) {
+            return self.lines_known(path, known);
+        }
         let language = match &self.phase {
             Phase::Attached(program) => program.debuggee.attached().major,
             // Where they go is found out when there is a program.
             _ => return self.lines_known(path, None),
         };
         let language = python_source::Language::of_version(language);
-        let known = self.breakpoints.known_lines.get(&path).cloned();
         let read = lines::read(path.clone(), language, known);
         self.when_done(read, move |session, known| session.lines_known(path, known));
     }
