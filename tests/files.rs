@@ -53,6 +53,21 @@ def work(number):
     value = number * 2
     return value
 ";
+/// One with lines that have no code.
+const SPACED: &str = "\
+def work(number):
+    '''Twice the number.
+
+    No more.
+    '''
+    # A comment, and a blank line.
+
+    value = number * 2
+
+    # Another comment.
+    return value
+# The end.
+";
 /// The line to stop at.
 const LINE: i64 = 5;
 
@@ -71,6 +86,12 @@ fn main() -> ExitCode {
             Box::pin(late_modules(server))
         });
         add("no local copy", |server| Box::pin(no_local_copy(server)));
+        add("lines without code", |server| {
+            Box::pin(lines_without_code(server))
+        });
+        add("lines without code, in a hurry", |server| {
+            Box::pin(lines_in_a_hurry(server))
+        });
         add("a module in an archive", |server| {
             Box::pin(in_archive(server))
         });
@@ -107,6 +128,7 @@ impl Folders {
             for module in ["late.py", "removed.py"] {
                 fs::write(folder.join(module), MODULE)?;
             }
+            fs::write(folder.join("spaced.py"), SPACED)?;
             fs::write(folder.join("main.py"), MAIN)?;
         }
         Ok(folders)
@@ -276,5 +298,111 @@ async fn in_archive(server: Server) -> Result<()> {
         "{source}"
     );
     ensure_text(&editor, source, MODULE).await?;
+    editor.disconnect().await
+}
+
+/// Where breakpoints are, as the adapter has answered.
+fn lines_of(breakpoints: &[Value]) -> Vec<i64> {
+    let lines = breakpoints.iter().map(|b| integer(b, "/line").unwrap_or(0));
+    lines.collect()
+}
+
+/// The next stop is at this line of the module; the thread.
+async fn stopped_at(editor: &Editor, line: i64) -> Result<i64> {
+    let thread = editor.stopped("breakpoint").await?;
+    let (_, function, found) = editor.top(thread).await?;
+    ensure!(
+        (function.as_str(), found) == ("work", line),
+        "{function}:{found}"
+    );
+    Ok(thread)
+}
+
+/// They stop at the next line that has code, and say so.
+async fn lines_without_code(server: Server) -> Result<()> {
+    let folders = Folders::make()?;
+    let program = folders.start(&server)?;
+    program.write_stdin("spaced\n")?;
+    program.wait_for_line("spaced: 2", PRINT_LIMIT)?;
+    let editor = Editor::start(Path::new(ADAPTER)).await?;
+    editor.attach(&program).await?;
+    editor.configured().await?;
+    let file = folders.here.join("spaced.py");
+    // In the docstring, the comment and the blank line; behind it all.
+    let first = editor.set_breakpoints(&file, &[4, 6, 7, 12]).await?;
+    ensure!(lines_of(&first) == [8, 8, 8, 12], "{first:?}");
+    let (failed, moved) = first.split_last().context("no breakpoints")?;
+    editor.verified(moved).await?;
+    ensure!(failed.get("verified") == Some(&json!(false)), "{failed}");
+    ensure!(string(failed, "/message").contains("spaced.py"), "{failed}");
+    program.write_stdin("spaced\n")?;
+    let thread = stopped_at(&editor, 8).await?;
+    // As an editor that has moved its marks says it, and one that has not.
+    for asked in [[8, 10], [6, 11]] {
+        let again = editor.set_breakpoints(&file, &asked).await?;
+        ensure!(lines_of(&again) == [8, 11], "{again:?}");
+        editor.verified(&again).await?;
+        let id = again.first().and_then(|b| b.get("id"));
+        ensure!(moved.iter().any(|b| b.get("id") == id), "{again:?}");
+    }
+    editor.go_on(thread).await?;
+    let thread = stopped_at(&editor, 11).await?;
+    let mark = program.mark();
+    editor.go_on(thread).await?;
+    program.wait_for_line_since(mark, "spaced: 2", PRINT_LIMIT)?;
+    // The one that is left of those that were at one line hits as before.
+    program.write_stdin("spaced\n")?;
+    let thread = stopped_at(&editor, 8).await?;
+    editor.set_breakpoints(&file, &[]).await?;
+    let mark = program.mark();
+    editor.go_on(thread).await?;
+    program.wait_for_line_since(mark, "spaced: 2", PRINT_LIMIT)?;
+    editor.disconnect().await
+}
+
+/// Nothing is waited for: the last request counts, and is there when the
+/// program runs on.
+async fn lines_in_a_hurry(server: Server) -> Result<()> {
+    let folders = Folders::make()?;
+    let program = folders.start(&server)?;
+    program.write_stdin("spaced\n")?;
+    program.wait_for_line("spaced: 2", PRINT_LIMIT)?;
+    let editor = Editor::start(Path::new(ADAPTER)).await?;
+    let file = folders.here.join("spaced.py");
+    // Which Python it is, is not known yet.
+    let early = editor.set_breakpoints(&file, &[7]).await?;
+    let id = early.first().and_then(|b| b.get("id")).cloned();
+    editor.attach(&program).await?;
+    let moved = editor
+        .client
+        .event_where("breakpoint", |event| {
+            event.pointer("/breakpoint/id").cloned() == id
+                && event.pointer("/breakpoint/line") == Some(&json!(8))
+        })
+        .await?;
+    ensure!(string(&moved, "/reason") == "changed", "{moved}");
+    let set = |lines: &[i64]| {
+        let lines: Vec<_> = lines.iter().map(|line| json!({"line": line})).collect();
+        let arguments = json!({"source": {"path": file}, "breakpoints": lines});
+        editor.send("setBreakpoints", arguments)
+    };
+    let pending = [set(&[6]), set(&[]), set(&[7, 10]), set(&[]), set(&[10])];
+    let configured = editor.send("configurationDone", Value::Null);
+    let mut answered = Vec::new();
+    for pending in pending {
+        answered.push(lines_of(&array(&pending.await?, "/breakpoints")));
+    }
+    let expected: [&[i64]; 5] = [&[8], &[], &[8, 11], &[], &[11]];
+    ensure!(answered == expected, "{answered:?}");
+    configured.await?;
+    program.write_stdin("spaced\n")?;
+    let thread = stopped_at(&editor, 11).await?;
+    let mark = program.mark();
+    let last = set(&[2]);
+    editor.go_on(thread).await?;
+    last.await?;
+    program.wait_for_line_since(mark, "spaced: 2", PRINT_LIMIT)?;
+    program.write_stdin("spaced\n")?;
+    stopped_at(&editor, 8).await?;
     editor.disconnect().await
 }

@@ -1,7 +1,8 @@
 //! Breakpoints: the editor's, and what became of each in the program.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use dap_wire::RawRequest;
 use dap_wire::events::{self, BreakpointBody};
 use dap_wire::requests::{
     SetBreakpoints, SetBreakpointsArguments, SetBreakpointsResponse, SetFunctionBreakpoints,
@@ -14,7 +15,8 @@ use ptvsd_wire::{BreakpointCondition, BreakpointId, Language, PassCount, SetBrea
 
 use crate::answer::Answer;
 use crate::files::{Files, Remote};
-use crate::session::Session;
+use crate::lines::{self, KnownLines};
+use crate::session::{Phase, Session};
 
 /// All breakpoints of a session, by source file.
 #[derive(Debug)]
@@ -25,14 +27,41 @@ pub(crate) struct Breakpoints {
     /// has replaced.
     sent: HashMap<BreakpointId, i64>,
     next_sent: i64,
+    /// Which lines of a file have code, as far as that was asked for.
+    known_lines: HashMap<String, KnownLines>,
+    /// What is to be done with a file's breakpoints, in its order, when it is
+    /// known which lines have code. The first is waiting for that.
+    waiting: BTreeMap<String, VecDeque<Change>>,
+    /// Requests that must not overtake those changes.
+    held: Vec<RawRequest>,
+}
+
+/// What happens to the breakpoints of a file.
+enum Change {
+    /// The editor sets these lines, in Python's counting, instead.
+    Set(Vec<i64>, Answer<SetBreakpoints>),
+    /// They were set before a program was attached.
+    Send,
+}
+
+impl std::fmt::Debug for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Change::Set(lines, _) => f.debug_tuple("Set").field(lines).finish(),
+            Change::Send => f.write_str("Send"),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
 struct Breakpoint {
     /// The editor's number.
     id: i64,
-    /// In Python's counting.
+    /// In Python's counting: the one that was asked for, or the next that has
+    /// code.
     line: i64,
+    /// There is code at that line or behind it.
+    has_code: bool,
     /// Where it was sent to; absent while no program is attached, or when it
     /// could be meant for several files.
     sent: Option<Sent>,
@@ -55,6 +84,9 @@ enum Status {
     Failed(String),
 }
 
+/// The line and the status of breakpoints, by the editor's number.
+type Statuses = HashMap<i64, (i64, Status)>;
+
 impl Default for Breakpoints {
     fn default() -> Self {
         Breakpoints {
@@ -62,6 +94,9 @@ impl Default for Breakpoints {
             next_id: 1,
             sent: HashMap::new(),
             next_sent: first_number(),
+            known_lines: HashMap::new(),
+            waiting: BTreeMap::new(),
+            held: Vec::new(),
         }
     }
 }
@@ -90,6 +125,32 @@ impl Breakpoints {
         })
     }
 
+    /// Whether there are some that take effect only when a file was read.
+    pub(crate) fn are_changing(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// This request is for after that.
+    pub(crate) fn hold(&mut self, request: RawRequest) {
+        self.held.push(request);
+    }
+
+    /// Nothing waits for a file any more: the session is over.
+    pub(crate) fn give_up_changes(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// The line of a breakpoint, and whether it can hit there.
+    fn place(&self, path: &str, line: i64) -> (i64, bool) {
+        match self.known_lines.get(path) {
+            None => (line, true),
+            Some(known) => match known.at_or_after(line) {
+                Some(moved) => (moved, true),
+                None => (line, false),
+            },
+        }
+    }
+
     fn get_mut(&mut self, path: &str, id: i64) -> Option<&mut Breakpoint> {
         self.sources
             .get_mut(path)?
@@ -113,11 +174,81 @@ impl Session {
         let Some(path) = self.path_of(&arguments.source) else {
             return answer.ok(without_path(&arguments.source, lines.len()));
         };
-        let mut old = self.breakpoints.sources.remove(&path).unwrap_or_default();
+        let lines = lines
+            .into_iter()
+            .map(|line| self.editor.python_line(line))
+            .collect();
+        self.change(path, Change::Set(lines, answer));
+    }
+
+    /// Changes of one file take effect in the order in which they are asked
+    /// for, however long it takes to read it.
+    fn change(&mut self, path: String, change: Change) {
+        let waiting = self.breakpoints.waiting.entry(path.clone()).or_default();
+        waiting.push_back(change);
+        if waiting.len() == 1 {
+            self.next_change(path);
+        }
+    }
+
+    fn next_change(&mut self, path: String) {
+        let known = self.breakpoints.known_lines.get(&path).cloned();
+        let next = self.breakpoints.waiting.get(&path).and_then(|w| w.front());
+        if matches!(next, Some(Change::Set(lines, _)) if lines.is_empty()) {
+            return self.lines_known(path, known);
+        }
+        let language = match &self.phase {
+            Phase::Attached(program) => program.debuggee.attached().major,
+            // Where they go is found out when there is a program.
+            _ => return self.lines_known(path, None),
+        };
+        let language = python_source::Language::of_version(language);
+        let read = lines::read(path.clone(), language, known);
+        self.when_done(read, move |session, known| session.lines_known(path, known));
+    }
+
+    fn lines_known(&mut self, path: String, known: Option<KnownLines>) {
+        match known {
+            Some(known) => self.breakpoints.known_lines.insert(path.clone(), known),
+            None => self.breakpoints.known_lines.remove(&path),
+        };
+        let waiting = self.breakpoints.waiting.get_mut(&path);
+        let change = waiting.and_then(VecDeque::pop_front);
+        let has_more = self
+            .breakpoints
+            .waiting
+            .get(&path)
+            .is_some_and(|waiting| !waiting.is_empty());
+        if !has_more {
+            self.breakpoints.waiting.remove(&path);
+        }
+        match change {
+            Some(Change::Set(lines, answer)) => self.set_lines(&path, lines, answer),
+            Some(Change::Send) => self.move_and_send(&path),
+            None => {}
+        }
+        if has_more {
+            self.next_change(path);
+        } else if !self.breakpoints.are_changing() {
+            self.dispatch_held();
+        }
+    }
+
+    /// What was held back is done now, in its order.
+    pub(crate) fn dispatch_held(&mut self) {
+        for request in std::mem::take(&mut self.breakpoints.held) {
+            self.dispatch(request);
+        }
+    }
+
+    fn set_lines(&mut self, path: &str, lines: Vec<i64>, answer: Answer<SetBreakpoints>) {
+        let mut old = self.breakpoints.sources.remove(path).unwrap_or_default();
         let mut new = Vec::new();
         for line in lines {
-            let line = self.editor.python_line(line);
-            let kept = old.iter().position(|breakpoint| breakpoint.line == line);
+            let (line, has_code) = self.breakpoints.place(path, line);
+            let kept = old
+                .iter()
+                .position(|old| (old.line, old.has_code) == (line, has_code));
             let breakpoint = match kept {
                 Some(at) => old.swap_remove(at),
                 None => {
@@ -126,10 +257,9 @@ impl Session {
                     Breakpoint {
                         id,
                         line,
+                        has_code,
                         sent: None,
-                        status: Status::Pending(
-                            "it is sent to the program when one is attached".to_owned(),
-                        ),
+                        status: before_sending(path, has_code),
                     }
                 }
             };
@@ -139,12 +269,27 @@ impl Session {
             self.unsend(removed);
         }
         let asked: Vec<Breakpoint> = new.clone();
-        self.breakpoints.sources.insert(path.clone(), new);
-        let bindings = self.send_breakpoints(&path);
+        self.breakpoints.sources.insert(path.to_owned(), new);
+        let bindings = self.send_breakpoints(path);
+        let path = path.to_owned();
         self.when_done(bindings, move |session, bindings| {
             session.note_bindings(&path, bindings);
             answer.ok(session.what_became_of(&path, &asked));
         });
+    }
+
+    /// Breakpoints that were set when nobody knew which lines have code.
+    fn move_and_send(&mut self, path: &str) {
+        let before = self.statuses(path);
+        let mut of_source = self.breakpoints.sources.remove(path).unwrap_or_default();
+        for breakpoint in &mut of_source {
+            let (line, has_code) = self.breakpoints.place(path, breakpoint.line);
+            breakpoint.line = line;
+            breakpoint.has_code = has_code;
+            breakpoint.status = before_sending(path, has_code);
+        }
+        self.breakpoints.sources.insert(path.to_owned(), of_source);
+        self.resend(path.to_owned(), before);
     }
 
     pub(crate) fn set_function_breakpoints(
@@ -165,7 +310,7 @@ impl Session {
     pub(crate) fn send_all_breakpoints(&mut self) {
         let paths: Vec<String> = self.breakpoints.sources.keys().cloned().collect();
         for path in paths {
-            self.resend(path);
+            self.change(path, Change::Send);
         }
     }
 
@@ -176,6 +321,8 @@ impl Session {
             .breakpoints
             .sources
             .iter()
+            // Those that are about to change are sent then.
+            .filter(|(path, _)| !self.breakpoints.waiting.contains_key(*path))
             .filter(|(_, breakpoints)| {
                 breakpoints.iter().any(|breakpoint| {
                     let sent = breakpoint.sent.as_ref();
@@ -189,13 +336,13 @@ impl Session {
                 return;
             };
             if program.files.remote_of(&path) == Remote::Loaded(module.to_owned()) {
-                self.resend(path);
+                let before = self.statuses(&path);
+                self.resend(path, before);
             }
         }
     }
 
-    fn resend(&mut self, path: String) {
-        let before = self.statuses(&path);
+    fn resend(&mut self, path: String, before: Statuses) {
         let bindings = self.send_breakpoints(&path);
         self.when_done(bindings, move |session, bindings| {
             session.note_bindings(&path, bindings);
@@ -226,11 +373,11 @@ impl Session {
         let Session {
             phase, breakpoints, ..
         } = self;
-        if let (crate::session::Phase::Attached(program), Some(of_source)) =
+        if let (Phase::Attached(program), Some(of_source)) =
             (phase, breakpoints.sources.get_mut(path))
         {
             let target = program.files.remote_of(path);
-            for breakpoint in of_source {
+            for breakpoint in of_source.iter_mut().filter(|b| b.has_code) {
                 let remote = match &target {
                     Remote::Loaded(remote) | Remote::Expected(remote) => remote.clone(),
                     Remote::Ambiguous(files) => {
@@ -306,18 +453,19 @@ impl Session {
         }
     }
 
-    fn statuses(&self, path: &str) -> HashMap<i64, Status> {
+    fn statuses(&self, path: &str) -> Statuses {
         let of_source = self.breakpoints.sources.get(path);
         of_source
             .into_iter()
             .flatten()
-            .map(|breakpoint| (breakpoint.id, breakpoint.status.clone()))
+            .map(|breakpoint| (breakpoint.id, (breakpoint.line, breakpoint.status.clone())))
             .collect()
     }
 
-    fn report_changes(&self, path: &str, before: &HashMap<i64, Status>) {
+    fn report_changes(&self, path: &str, before: &Statuses) {
         for breakpoint in self.breakpoints.sources.get(path).into_iter().flatten() {
-            if before.get(&breakpoint.id) != Some(&breakpoint.status) {
+            let now = (breakpoint.line, breakpoint.status.clone());
+            if before.get(&breakpoint.id) != Some(&now) {
                 self.outbox.event::<events::Breakpoint>(BreakpointBody {
                     reason: BreakpointEventReason::Changed,
                     breakpoint: self.render(path, breakpoint),
@@ -341,6 +489,18 @@ impl Session {
             reason,
             ..types::Breakpoint::default()
         }
+    }
+}
+
+/// What is known of a breakpoint that the server has not heard of.
+fn before_sending(path: &str, has_code: bool) -> Status {
+    if has_code {
+        Status::Pending("it is sent to the program when one is attached".to_owned())
+    } else {
+        Status::Failed(format!(
+            "no code in {} at this line or below it: set the breakpoint further up",
+            crate::files::file_name(path)
+        ))
     }
 }
 

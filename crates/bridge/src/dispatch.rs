@@ -14,6 +14,9 @@ use crate::session::Session;
 
 impl Session {
     pub(crate) fn dispatch(&mut self, request: RawRequest) {
+        if self.breakpoints.are_changing() && must_follow_breakpoints(&request.command) {
+            return self.breakpoints.hold(request);
+        }
         match request.command.as_str() {
             // The session.
             Initialize::COMMAND => self.answer::<Initialize>(&request, Session::initialize),
@@ -87,4 +90,18 @@ impl Session {
     pub(crate) fn answer_to<R: Request>(&self, request: &RawRequest) -> Answer<R> {
         Answer::new(self.outbox.responder(request))
     }
+}
+
+/// What lets the program run runs it with the breakpoints that were set before,
+/// and a pause is of what was let run before.
+fn must_follow_breakpoints(command: &str) -> bool {
+    [
+        ConfigurationDone::COMMAND,
+        Continue::COMMAND,
+        Next::COMMAND,
+        StepIn::COMMAND,
+        StepOut::COMMAND,
+        Pause::COMMAND,
+    ]
+    .contains(&command)
 }

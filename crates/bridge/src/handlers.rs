@@ -8,8 +8,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use ptvsd_client::Debuggee;
 use ptvsd_wire::{HandlerRange, PyText, ReprKind};
@@ -18,16 +17,11 @@ use tokio::task::spawn_blocking;
 
 use crate::expression::bytes_literal;
 use crate::files::{Files, file_name, is_absolute};
+use crate::local_copy::{MOST_SOURCE, PARSE_LIMIT, Stamp};
 use crate::session::Session;
 
 /// Modules that are part of the interpreter bear names such as `<frozen os>`.
 pub(crate) const FROZEN: &str = "<frozen ";
-
-/// A larger source is none that a person wrote.
-const MOST_SOURCE: usize = 4 * 1024 * 1024;
-
-/// How long a source may take to be understood.
-const PARSE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The module in which a server of dialect 8 reads a file.
 const READING_MODULE: &str = "ptvsd.debugger";
@@ -44,14 +38,6 @@ pub(crate) struct Known {
     /// The local copy at that time; none if the program itself was asked.
     local: Option<Stamp>,
     handlers: Vec<HandlerRange>,
-}
-
-/// Tells whether a file is what it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    path: String,
-    length: u64,
-    modified: Option<SystemTime>,
 }
 
 impl Session {
@@ -173,24 +159,15 @@ fn from_local_copy(
     language: Language,
     known: Option<Known>,
 ) -> io::Result<Option<Known>> {
-    let data = std::fs::metadata(Path::new(path))?;
-    if !data.is_file() {
-        return Err(io::Error::other("no ordinary file"));
-    }
-    let stamp = Stamp {
-        path: path.to_owned(),
-        length: data.len(),
-        modified: data.modified().ok(),
-    };
+    let stamp = Stamp::of(path)?;
     if let Some(known) = known
         && known.local.as_ref() == Some(&stamp)
     {
         return Ok(Some(known));
     }
-    if usize::try_from(data.len()).is_ok_and(|length| length >= MOST_SOURCE) {
+    let Some(source) = stamp.read()? else {
         return Ok(None);
-    }
-    let source = std::fs::read(path)?;
+    };
     Ok(handlers_in(&source, language).map(|handlers| Known {
         local: Some(stamp),
         handlers,

@@ -37,6 +37,8 @@ mod files;
 mod handlers;
 mod handles;
 mod leave;
+mod lines;
+mod local_copy;
 mod program;
 mod run;
 mod session;

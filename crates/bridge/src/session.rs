@@ -280,6 +280,8 @@ impl Session {
         };
         let _ = timeout(ANSWER_LIMIT, answers).await;
         self.tasks.clear();
+        self.breakpoints.give_up_changes();
+        self.dispatch_held();
         let _ = timeout(LAST_WORDS, self.outbox.flushed()).await;
     }
 

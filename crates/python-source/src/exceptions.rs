@@ -1,10 +1,9 @@
 //! Which lines of a file handle which exceptions.
 
-use std::ops::ControlFlow;
-
-use tree_sitter::{Node, ParseOptions, Parser, TreeCursor};
+use tree_sitter::Node;
 
 use crate::Language;
+use crate::syntax::{children, for_each_node, is_compound, is_part, line, parse};
 use crate::text::Text;
 
 /// What a `try` statement handles, and where.
@@ -44,24 +43,7 @@ pub fn except_ranges(
     mut goes_on: impl FnMut() -> bool,
 ) -> Option<Vec<ExceptRange>> {
     let text = Text::new(source, language);
-    let mut parser = Parser::new();
-    // Fails only for a grammar that was made for another release of the parser.
-    parser
-        .set_language(&tree_sitter_python::LANGUAGE.into())
-        .ok()?;
-    let mut progress = |_: &tree_sitter::ParseState| {
-        if goes_on() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    };
-    let bytes = text.parsed.as_bytes();
-    let tree = parser.parse_with_options(
-        &mut |offset, _| bytes.get(offset..).unwrap_or_default(),
-        None,
-        Some(ParseOptions::new().progress_callback(&mut progress)),
-    )?;
+    let tree = parse(&text, &mut goes_on)?;
     let reader = Reader {
         text: &text.written,
         language,
@@ -73,28 +55,6 @@ pub fn except_ranges(
         }
     });
     Some(ranges)
-}
-
-/// Calls `visit` for all nodes, in the order of the text. Not by recursion:
-/// expressions can be nested deeper than a stack is.
-fn for_each_node<'tree>(mut cursor: TreeCursor<'tree>, mut visit: impl FnMut(Node<'tree>)) {
-    loop {
-        visit(cursor.node());
-        if cursor.goto_first_child() {
-            continue;
-        }
-        while !cursor.goto_next_sibling() {
-            if !cursor.goto_parent() {
-                return;
-            }
-        }
-    }
-}
-
-fn children<'tree>(node: Node<'tree>) -> Vec<Node<'tree>> {
-    node.named_children(&mut node.walk())
-        .filter(|child| !child.is_extra())
-        .collect()
 }
 
 struct Reader<'a> {
@@ -199,22 +159,6 @@ fn without_parentheses(node: Node<'_>) -> Node<'_> {
     node
 }
 
-/// Whether a statement has a body of its own.
-fn is_compound(statement: Node<'_>) -> bool {
-    matches!(
-        statement.kind(),
-        "if_statement"
-            | "for_statement"
-            | "while_statement"
-            | "try_statement"
-            | "with_statement"
-            | "function_definition"
-            | "class_definition"
-            | "decorated_definition"
-            | "match_statement"
-    )
-}
-
 /// The line that a statement ends on. The end of a node may be that of blank
 /// lines and comments behind it, so the last thing in it is looked for.
 fn last_line(statement: Node<'_>) -> usize {
@@ -226,23 +170,6 @@ fn last_line(statement: Node<'_>) -> usize {
         }
     }
     node.end_position().row + 1
-}
-
-/// Whether a node is a part of a compound statement that has a body, or is one.
-fn is_part(node: Node<'_>) -> bool {
-    matches!(
-        node.kind(),
-        "block"
-            | "elif_clause"
-            | "else_clause"
-            | "except_clause"
-            | "finally_clause"
-            | "case_clause"
-    )
-}
-
-fn line(node: Node<'_>) -> usize {
-    node.start_position().row + 1
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 """What each `try` of the standard library handles, as this Python's own parser
-has it. One line of JSON a file: its path, and its ranges or why there are none.
+has it, and the lines that its compiler makes code for. One line of JSON a file:
+its path, and its ranges and lines or why there are none.
 """
 
 import ast
+import dis
 import io
 import json
 import os
@@ -86,6 +88,17 @@ def ranges(source, path):
     return sorted(found)
 
 
+def lines(source, path):
+    found = set()
+    codes = [compile(source, path, 'exec')]
+    while codes:
+        code = codes.pop()
+        found.update(line for _, line in dis.findlinestarts(code))
+        codes.extend(value for value in code.co_consts if isinstance(value, type(code)))
+    # Instructions that are no line's.
+    return sorted(found - set([0, None]))
+
+
 def python_files(folder):
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(set(folders) - set(['site-packages', 'dist-packages', '__pycache__']))
@@ -101,6 +114,7 @@ def main():
         answer = {'path': path}
         try:
             answer['ranges'] = ranges(source, path)
+            answer['lines'] = lines(source, path)
         except Exception as error:
             answer['error'] = '%s: %s' % (type(error).__name__, error)
         sys.stdout.write(json.dumps(answer) + '\n')
