@@ -26,6 +26,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 /// How long an attach waits for a visit. The server imports a module for it:
 /// on Python 2 that waits for an import of the program that is under way.
 const INSTALL_LIMIT: Duration = Duration::from_secs(2);
+/// How long the server may take to say its prompt, and what comes with it.
+const PROMPT_LIMIT: Duration = Duration::from_secs(1);
 /// How long after its prompt the server may have something to say by itself.
 const IDLE_LIMIT: Duration = Duration::from_millis(500);
 /// How long the server may take to close when all is done.
@@ -181,14 +183,18 @@ impl Visit {
     /// The outcome, if the code ran.
     async fn make(&mut self, expression: &str) -> Result<Option<Outcome>, String> {
         // Before the first prompt the server's threads are still being made;
-        // on Python 2, what is sent then ends one of them.
-        while self.next().await? != Said::Prompt {}
-        // That may have happened by itself, and no more comes.
+        // on Python 2, what is sent then ends one of them. That may also have
+        // happened by itself, with the prompt cut off or not said at all.
         let idle = async {
-            while self.next().await? != Said::ModulesChanged {}
+            while self.next().await? != Said::Prompt {}
+            let _ = timeout(IDLE_LIMIT, async {
+                while self.next().await? != Said::ModulesChanged {}
+                Ok::<(), String>(())
+            })
+            .await;
             Ok::<(), String>(())
         };
-        if let Ok(cut_off) = timeout(IDLE_LIMIT, idle).await {
+        if let Ok(cut_off) = timeout(PROMPT_LIMIT, idle).await {
             cut_off?;
         }
         let mut request = BytesMut::new();

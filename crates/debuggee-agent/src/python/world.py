@@ -211,6 +211,9 @@ class Gate(object):
         world.lock.acquire()
         waiter = world.waiters.get(self.one)
         if waiter is None:
+            # Released on the way here: the lock is open, and the next one who
+            # is to wait for it would not.
+            self.lock.acquire(0)
             if world.closed or not world.stopped:
                 world.lock.release()
                 return True
@@ -271,25 +274,6 @@ def rebind_methods():
                 method = vars(kind)[name].__get__(one, kind)
                 if vars(one)[name] != method:
                     setattr(one, name, method)
-
-
-def forgotten_threads():
-    """A thread that was there before the attach may be registered twice, by the
-    attach and by itself. If it stops as what was registered first, the server
-    cannot find it any more."""
-    try:
-        tops = sys._current_frames()
-    except Exception:
-        return []
-    found = []
-    for frame in tops.values():
-        while frame is not None:
-            if is_server_code(frame.f_code, 'block'):
-                one = frame.f_locals['self']
-                if one._is_blocked and one not in all_threads():
-                    found.append(one)
-            frame = frame.f_back
-    return found
 
 
 def is_server_code(code, name):
@@ -355,7 +339,7 @@ def take_over_stops():
     # resume was sent yet in this session, so the world is as it was reported.
     rebind_methods()
     world.attach_reported = debugger.attach_sent_break
-    for one in all_threads() + forgotten_threads():
+    for one in all_threads():
         lock = one._block_lock
         replaced.attribute(one, '_block_lock', Gate(one, lock))
         if one._is_blocked:
