@@ -1,6 +1,6 @@
 //! Which lines have code that a breakpoint can hit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use tree_sitter::Node;
 
@@ -52,9 +52,10 @@ pub fn code_lines(
 ) -> Option<CodeLines> {
     let text = Text::new(source, language);
     let tree = parse(&text, &mut goes_on)?;
-    let reader = Reader {
+    let mut reader = Reader {
         text: &text.written,
         language,
+        known: HashSet::new(),
     };
     let mut lines = CodeLines {
         may: BTreeSet::new(),
@@ -66,6 +67,7 @@ pub fn code_lines(
         if node.end_byte() <= noted_until {
             return;
         }
+        reader.note_parts(node);
         lines.begins.extend(reader.begin(node));
         if let Some(parts) = reader.parts(node) {
             lines.may.extend(parts);
@@ -84,9 +86,54 @@ pub fn code_lines(
 struct Reader<'a> {
     text: &'a str,
     language: Language,
+    /// Nodes that are something special in the one they are part of: to ask a
+    /// node for that takes as long as the file is.
+    known: HashSet<(Special, usize)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Special {
+    /// The docstring of a function in which more follows.
+    Docstring,
+    /// The last of its body. A function returns from its line, whatever it is.
+    Last,
+    /// The definition under decorators.
+    Decorated,
+    /// A word of a clause that is only where a body begins.
+    Bare,
 }
 
 impl Reader<'_> {
+    /// Looks at what is directly in a node, before that is visited.
+    fn note_parts(&mut self, node: Node<'_>) {
+        let (special, part) = match node.kind() {
+            "else_clause" | "finally_clause" => {
+                let mut cursor = node.walk();
+                let words = node.children(&mut cursor).filter(|c| !c.is_named());
+                self.known
+                    .extend(words.map(|word| (Special::Bare, word.id())));
+                return;
+            }
+            "decorated_definition" => (Special::Decorated, children(node).pop()),
+            "block" | "module" => (Special::Last, children(node).pop()),
+            "function_definition" => {
+                let body = node.child_by_field_name("body").map(children);
+                let body = body.unwrap_or_default();
+                let first = body.first().filter(|first| self.is_docstring(**first));
+                (
+                    Special::Docstring,
+                    first.filter(|_| body.len() > 1).copied(),
+                )
+            }
+            _ => return,
+        };
+        self.known.extend(part.map(|part| (special, part.id())));
+    }
+
+    fn is(&self, special: Special, node: Node<'_>) -> bool {
+        self.known.contains(&(special, node.id()))
+    }
+
     /// The lines of a node that is looked at as a whole; `None` of one whose
     /// parts are.
     fn parts(&self, node: Node<'_>) -> Option<BTreeSet<usize>> {
@@ -96,10 +143,12 @@ impl Reader<'_> {
             // put in is nowhere.
             "ERROR" => (first..=last).collect(),
             "comment" | "line_continuation" => BTreeSet::new(),
-            "global_statement" | "nonlocal_statement" if !is_last(node) => BTreeSet::new(),
-            "else" | "finally" | ":" if is_bare(node.parent()) => BTreeSet::new(),
+            "global_statement" | "nonlocal_statement" if !self.is(Special::Last, node) => {
+                BTreeSet::new()
+            }
+            "else" | "finally" | ":" if self.is(Special::Bare, node) => BTreeSet::new(),
             "expression_statement" if self.is_string(node) => {
-                if self.is_function_docstring(node) {
+                if self.is(Special::Docstring, node) {
                     BTreeSet::new()
                 } else {
                     BTreeSet::from([first, last])
@@ -136,9 +185,7 @@ impl Reader<'_> {
             "global_statement" | "nonlocal_statement" => None,
             "except_clause" | "case_clause" | "decorated_definition" => Some(line(node)),
             kind if is_compound(node) || is_statement(kind) => {
-                let parent = node.parent();
-                let is_decorated = parent.is_some_and(|p| p.kind() == "decorated_definition");
-                (!is_decorated).then(|| line(node))
+                (!self.is(Special::Decorated, node)).then(|| line(node))
             }
             _ => None,
         }
@@ -212,19 +259,11 @@ impl Reader<'_> {
                 .all(|string| !self.prefix(*string).contains(['f', 't', 'F', 'T']))
     }
 
-    fn is_function_docstring(&self, statement: Node<'_>) -> bool {
-        let is_plain = |string: &Node<'_>| {
+    fn is_docstring(&self, statement: Node<'_>) -> bool {
+        let is_text = |string: &Node<'_>| {
             self.language == Language::Python2 || !self.prefix(*string).contains(['b', 'B'])
         };
-        let Some(body) = statement.parent() else {
-            return false;
-        };
-        let in_body = children(body);
-        body.parent()
-            .is_some_and(|parent| parent.kind() == "function_definition")
-            && in_body.first() == Some(&statement)
-            && !is_last(statement)
-            && children(statement).first().is_some_and(is_plain)
+        self.is_string(statement) && children(statement).first().is_some_and(is_text)
     }
 
     /// What stands before the quotation marks.
@@ -233,19 +272,6 @@ impl Reader<'_> {
         let end = written.find(['\'', '"']).unwrap_or(0);
         written.get(..end).unwrap_or_default()
     }
-}
-
-/// Whether a clause is only where a body begins.
-fn is_bare(clause: Option<Node<'_>>) -> bool {
-    clause.is_some_and(|clause| matches!(clause.kind(), "else_clause" | "finally_clause"))
-}
-
-/// Whether nothing follows a statement in its body. A function returns from
-/// the line of its last one, whatever it is.
-fn is_last(statement: Node<'_>) -> bool {
-    statement
-        .parent()
-        .is_none_or(|body| children(body).last() == Some(&statement))
 }
 
 fn is_statement(kind: &str) -> bool {
@@ -387,6 +413,9 @@ mod tests {
         check_both("a\n)\n\n(\n", &[1, 2, 3, 4]);
         let _ = moves(Language::Python2, "\0 try: else");
         let _ = code_lines(&b"(".repeat(100_000), Language::Python3, || true);
+        // Linear in what there is, whatever it is.
+        let wide = "''\nimport a\nif a: b\nelse: c\n".repeat(50_000);
+        assert_eq!(moves(Language::Python3, &wide).len(), 200_000);
         let long = "# a\na\n".repeat(20_000);
         assert_eq!(
             code_lines(long.as_bytes(), Language::Python3, || false),
