@@ -306,7 +306,7 @@ async fn bring(
             proxy.last_has_passed().await;
         }
         (Moment::HandlersWanted, _) => {
-            proxy.mute_after_next();
+            proxy.mute_after_exceptions();
             let exceptions = session
                 .debuggee
                 .set_exceptions(ExceptionMode::UNHANDLED, Vec::new());

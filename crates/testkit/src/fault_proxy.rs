@@ -26,8 +26,8 @@ pub enum Death {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     All,
-    /// The next piece, then nothing.
-    Last,
+    /// All up to the piece that says which exceptions stop, then nothing.
+    UpToExceptions,
     /// Half of the next piece, then nothing.
     Half,
     Over(Death),
@@ -82,9 +82,9 @@ impl FaultProxy {
         self.port
     }
 
-    /// The server hears what the debugger says next, and no more.
-    pub fn mute_after_next(&self) {
-        self.mode.send_replace(Mode::Last);
+    /// The server hears which exceptions are to stop, and then no more.
+    pub fn mute_after_exceptions(&self) {
+        self.mode.send_replace(Mode::UpToExceptions);
     }
 
     /// When that was passed on.
@@ -153,13 +153,18 @@ async fn relay(
                 };
                 let passed = match current {
                     Mode::All => count,
-                    Mode::Last | Mode::Half if is_last_done => 0,
-                    Mode::Last => count,
+                    Mode::UpToExceptions | Mode::Half if is_last_done => 0,
+                    Mode::UpToExceptions => count,
                     Mode::Half => count / 2,
                     Mode::Over(_) => 0,
                 };
-                let is_last = current != Mode::All && !is_last_done;
-                is_last_done = current != Mode::All;
+                let is_last = !is_last_done
+                    && match current {
+                        Mode::UpToExceptions => says_exceptions(said.get(..count)),
+                        Mode::Half => true,
+                        Mode::All | Mode::Over(_) => false,
+                    };
+                is_last_done |= is_last;
                 if server.write_all(said.get(..passed).unwrap_or_default()).await.is_err() {
                     return;
                 }
@@ -178,6 +183,13 @@ async fn relay(
             }
         }
     }
+}
+
+/// In either family.
+fn says_exceptions(piece: Option<&[u8]>) -> bool {
+    let piece = piece.unwrap_or_default();
+    let has = |word: &[u8]| piece.windows(word.len()).any(|part| part == word);
+    has(b"sexi") || has(b"legacySetExceptionInfo")
 }
 
 fn reset(stream: &TcpStream) {
