@@ -3,6 +3,12 @@
 //! In order: the configured mappings; a loaded module that ends in the same
 //! path; else the local path as it is, which the server compares by the file's
 //! name (and its folders, as far up as they are packages).
+//!
+//! A local file that is reached through symbolic links has two paths, and the
+//! program may know it by either: both are tried. Where links on both sides
+//! leave a tie, the files themselves decide, if they are on this machine. The
+//! program's paths are not looked up otherwise: to ask this machine for one of
+//! another may take seconds.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -162,6 +168,28 @@ impl Files {
     /// The loaded modules with the longest common end; none if not even the
     /// names of the files are the same.
     fn best_modules(&self, local: &str) -> Vec<String> {
+        let named = self.modules_that_end_as(local);
+        let Some(real) = real_path(local) else {
+            return named.1;
+        };
+        let mut best = named;
+        if real != local {
+            let linked = self.modules_that_end_as(&real);
+            if linked.0 > best.0 {
+                best = linked;
+            }
+        }
+        let is_it = |module: &String| real_path(module).as_ref() == Some(&real);
+        if best.1.len() > 1
+            && let Some(same) = best.1.iter().find(|module| is_it(module))
+        {
+            return vec![same.clone()];
+        }
+        best.1
+    }
+
+    /// Those, and how many last parts they have in common.
+    fn modules_that_end_as(&self, local: &str) -> (usize, Vec<String>) {
         let mut best = (0, Vec::new());
         for module in &self.modules {
             let common = common_tail(local, module);
@@ -172,10 +200,27 @@ impl Files {
                 best.1.push(module.clone());
             }
         }
-        best.1
+        best
     }
 
     fn mapped_to_remote(&self, local: &str) -> Option<String> {
+        if let Some(mapped) = self.mapped_as_named(local) {
+            return Some(mapped);
+        }
+        // A folder that is configured by one of its names and opened by the
+        // other.
+        let real = real_path(local)?;
+        self.mappings
+            .iter()
+            .filter_map(|m| {
+                let root = real_path(&m.local_root)?;
+                move_path(&real, &root, &m.remote_root)
+            })
+            .max_by_key(|(depth, _)| *depth)
+            .map(|(_, path)| path)
+    }
+
+    fn mapped_as_named(&self, local: &str) -> Option<String> {
         self.mappings
             .iter()
             .filter_map(|m| move_path(local, &m.local_root, &m.remote_root))
@@ -242,6 +287,22 @@ fn same_path(a: &str, b: &str) -> bool {
     let windows = is_windows(a) || is_windows(b);
     let (a, b) = (parts(a), parts(b));
     a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| same_part(a, b, windows))
+}
+
+/// A path of this machine without symbolic links, if there is such a file.
+fn real_path(path: &str) -> Option<String> {
+    // Another machine's share, or a path that begins nowhere.
+    if path.starts_with("\\\\") || path.starts_with("//") || !is_absolute(path) {
+        return None;
+    }
+    let real = std::fs::canonicalize(path).ok()?.into_os_string();
+    // Windows gives it in the form that has no limits.
+    let real = real.into_string().ok()?;
+    Some(
+        real.strip_prefix(r"\\?\")
+            .map(str::to_owned)
+            .unwrap_or(real),
+    )
 }
 
 fn same_part(a: &str, b: &str, windows: bool) -> bool {
@@ -481,6 +542,53 @@ mod tests {
             assert_eq!(files.remote_of(local), Remote::Loaded(remote.to_owned()));
             let back = files.local_of(remote);
             assert!(same_path(&back, local), "{back} is not {local}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_local_file_is_known_by_each_of_its_paths() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        for name in ["v1/app", "v2/app"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+            std::fs::write(path(&format!("{name}/main.py")), "").unwrap();
+        }
+        symlink(path("v2"), path("current")).unwrap();
+        symlink(path("v2/app/main.py"), path("start.py")).unwrap();
+        let loaded = |modules: &[&str], local: &str| {
+            let mut files = Files::new(Vec::new());
+            for module in modules {
+                files.module_loaded(module);
+            }
+            (files.remote_of(local), files)
+        };
+        let (v1, v2) = (path("v1/app/main.py"), path("v2/app/main.py"));
+        let current = path("current/app/main.py");
+        for (modules, local, expected) in [
+            // A link to a folder on the editor's side, on the program's.
+            (vec![&*v1, &*v2], &current, &v2),
+            (vec![&*v1, &*current], &v2, &current),
+            // To the file, by another name; also of a copy elsewhere.
+            (vec![&*v1, &*v2], &path("start.py"), &v2),
+            (
+                vec!["/srv/app/main.py"],
+                &path("start.py"),
+                &"/srv/app/main.py".to_owned(),
+            ),
+        ] {
+            let (found, files) = loaded(&modules, local);
+            assert_eq!(found, Remote::Loaded(expected.clone()), "{local}");
+            assert_eq!(files.local_of(expected), *local, "and back");
+        }
+        // A mapping that names the link, and one that names the folder.
+        for (root, local) in [("current", &v2), ("v2", &current)] {
+            let mut files = Files::new(vec![mapping(&path(root), "/srv/x")]);
+            let expected = Remote::Expected("/srv/x/app/main.py".to_owned());
+            assert_eq!(files.remote_of(local), expected);
         }
     }
 
