@@ -6,12 +6,14 @@ use dap_wire::RawRequest;
 use dap_wire::events::{self, ProcessBody};
 use dap_wire::requests::{Attach, ConfigurationDone, Initialize, InitializeArguments, NoArguments};
 use dap_wire::types::{Capabilities, ProcessEventStartMethod};
-use ptvsd_client::{ConnectError, Debuggee, Scheme, SessionEvent, Target};
+use ptvsd_client::{
+    Channel, ConnectError, Debuggee, Scheme, SessionEvent, Target, TlsOptions, Trusted,
+};
 use tokio::sync::mpsc;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, tls_line};
 use crate::exceptions;
 use crate::program::{Program, World};
 use crate::session::{Editor, Phase, Session};
@@ -69,6 +71,12 @@ impl Session {
             && let Err(error) = self.environment.log_to(path)
         {
             self.console(format!("logFile {}: {error}.", path.display()));
+        }
+        if configuration.has_idle_tls {
+            self.console(format!(
+                "`tls` has no effect: {} is a plain connection. Use tcps:// in the target.",
+                configuration.target
+            ));
         }
         self.warn_of_plain_text(&configuration.target);
         self.phase = Phase::Attaching(Vec::new());
@@ -133,6 +141,9 @@ impl Session {
     fn introduce(&self, debuggee: &Debuggee, configuration: &Configuration) {
         let attached = debuggee.attached();
         let target = &configuration.target;
+        if let Some(channel) = debuggee.channel() {
+            self.introduce_channel(channel, target);
+        }
         self.console(format!(
             "Attached to process {} at {target}: Python {}.{}.{}, ptvsd {} (protocol version {}).",
             attached.process_id,
@@ -165,6 +176,30 @@ impl Session {
                         ..Capabilities::default()
                     },
                 });
+        }
+    }
+
+    fn introduce_channel(&self, channel: &Channel, target: &Target) {
+        self.console(format!("{target}: {channel}."));
+        if channel.is_outdated {
+            self.console(format!(
+                "{} is all that the legacy servers speak. It keeps out who only listens; who can \
+                 change the data on the way may break it. Where that matters, forward the port \
+                 (ssh -L) or put a TLS 1.2 or 1.3 terminator before the program; \
+                 \"minVersion\": \"1.2\" in `tls` then keeps to it.",
+                channel.version
+            ));
+        }
+        if let Trusted::Unverified(_) = channel.trusted {
+            let accepting = TlsOptions {
+                fingerprint: Some(channel.fingerprint),
+                ..TlsOptions::default()
+            };
+            self.console(format!(
+                "WARNING: \"verify\": false: whoever answers at {target} gets the secret. Rather \
+                 pin the certificate, if it is the right one: {}",
+                tls_line(&accepting)
+            ));
         }
     }
 

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ptvsd_client::{AttachOptions, DEFAULT_PORT, Scheme, Secret, Target};
+use ptvsd_client::{AttachOptions, DEFAULT_PORT, Scheme, Secret, Target, TlsOptions, TlsVersion};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::Failure;
 use crate::files::PathMapping;
@@ -70,6 +70,8 @@ pub struct Configuration {
     pub(crate) log_file: Option<PathBuf>,
     /// Keys that mean nothing here.
     pub(crate) unknown: Vec<String>,
+    /// There is a `tls`, and the target is a plain one.
+    pub(crate) has_idle_tls: bool,
 }
 
 /// The configuration as it is written.
@@ -94,6 +96,17 @@ struct Written {
     break_on_system_exit_zero: Option<bool>,
     show_globals: Option<bool>,
     log_file: Option<PathBuf>,
+    tls: Option<WrittenTls>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenTls {
+    ca_file: Option<PathBuf>,
+    fingerprint: Option<String>,
+    server_name: Option<String>,
+    min_version: Option<String>,
+    verify: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,8 +115,17 @@ struct Connect {
     port: Option<Value>,
 }
 
+/// The keys of [`WrittenTls`].
+const TLS_KEYS: [&str; 5] = [
+    "caFile",
+    "fingerprint",
+    "serverName",
+    "minVersion",
+    "verify",
+];
+
 /// The keys of [`Written`].
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "target",
     "connect",
     "host",
@@ -122,6 +144,7 @@ const KEYS: [&str; 18] = [
     "breakOnSystemExitZero",
     "showGlobals",
     "logFile",
+    "tls",
 ];
 
 impl Configuration {
@@ -139,6 +162,7 @@ impl Configuration {
             .map_err(|why| Failure::BadConfiguration(format!("attach configuration: {why}")))?;
         let unknown = unknown_keys(&request.arguments);
         let target = target(&written, environment)?;
+        let has_idle_tls = written.tls.is_some() && target.scheme == Scheme::Tcp;
         Ok(Configuration {
             target,
             path_mappings: written.path_mappings.unwrap_or_default(),
@@ -155,6 +179,7 @@ impl Configuration {
             show_globals: written.show_globals.unwrap_or(true),
             log_file: written.log_file,
             unknown,
+            has_idle_tls,
         })
     }
 
@@ -178,26 +203,81 @@ fn unknown_keys(arguments: &Value) -> Vec<String> {
     let Some(arguments) = arguments.as_object() else {
         return Vec::new();
     };
-    arguments
-        .keys()
-        .filter(|key| {
-            !key.starts_with("__")
-                && !KEYS.contains(&key.as_str())
-                && !EDITORS_KEYS.contains(&key.as_str())
-        })
-        .cloned()
-        .collect()
+    let own = arguments.keys().filter(|key| {
+        !key.starts_with("__")
+            && !KEYS.contains(&key.as_str())
+            && !EDITORS_KEYS.contains(&key.as_str())
+    });
+    let of_tls = arguments
+        .get("tls")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
+        .filter(|key| !TLS_KEYS.contains(&key.as_str()))
+        .map(|key| format!("tls.{key}"));
+    own.cloned().chain(of_tls).collect()
+}
+
+fn tls(written: &WrittenTls) -> Result<TlsOptions, Failure> {
+    let wrong =
+        |field: &str, why: String| Err(Failure::BadConfiguration(format!("`tls.{field}`: {why}")));
+    let mut options = TlsOptions {
+        ca_file: written.ca_file.clone(),
+        server_name: written.server_name.clone(),
+        verify: written.verify.unwrap_or(true),
+        ..TlsOptions::default()
+    };
+    if let Some(text) = &written.fingerprint {
+        match text.parse() {
+            Ok(fingerprint) => options.fingerprint = Some(fingerprint),
+            Err(error) => return wrong("fingerprint", error.to_string()),
+        }
+    }
+    if let Some(text) = &written.min_version {
+        match text.parse() {
+            Ok(version) => options.min_version = version,
+            Err(error) => return wrong("minVersion", error),
+        }
+    }
+    if options.server_name.as_deref() == Some("") {
+        return wrong("serverName", "a name cannot be empty".to_owned());
+    }
+    Ok(options)
+}
+
+/// The line of an attach configuration that asks for this.
+pub(crate) fn tls_line(options: &TlsOptions) -> String {
+    let mut line = Map::new();
+    let mut add = |key: &str, value: Value| line.insert(key.to_owned(), value);
+    if let Some(file) = &options.ca_file {
+        add("caFile", json!(file.display().to_string()));
+    }
+    if let Some(fingerprint) = &options.fingerprint {
+        add("fingerprint", json!(fingerprint.to_string()));
+    }
+    if let Some(name) = &options.server_name {
+        add("serverName", json!(name));
+    }
+    if options.min_version == TlsVersion::V1_2 {
+        add("minVersion", json!("1.2"));
+    }
+    format!("\"tls\": {}", Value::Object(line))
 }
 
 fn target(written: &Written, environment: &dyn Environment) -> Result<Target, Failure> {
     let wrong = |field: &str, why: String| Failure::BadConfiguration(format!("`{field}`: {why}"));
+    // A target says itself whether there is TLS.
+    let scheme = match (&written.target, &written.tls) {
+        (None, Some(_)) => Scheme::Tcps,
+        _ => Scheme::Tcp,
+    };
     let mut target = match (&written.target, &written.connect, &written.host) {
         (Some(text), ..) => text
             .parse::<Target>()
             .map_err(|error| wrong("target", error.to_string()))?,
-        (None, Some(connect), _) => at("connect", &connect.host, &connect.port)?,
-        (None, None, Some(_)) => at("host", &written.host, &written.port)?,
-        (None, None, None) if written.port.is_some() => at("port", &None, &written.port)?,
+        (None, Some(connect), _) => at("connect", scheme, &connect.host, &connect.port)?,
+        (None, None, Some(_)) => at("host", scheme, &written.host, &written.port)?,
+        (None, None, None) if written.port.is_some() => at("port", scheme, &None, &written.port)?,
         (None, None, None) => {
             return Err(wrong(
                 "target",
@@ -205,6 +285,9 @@ fn target(written: &Written, environment: &dyn Environment) -> Result<Target, Fa
             ));
         }
     };
+    if let Some(written) = &written.tls {
+        target.tls = Box::new(tls(written)?);
+    }
     if let Some(name) = &written.secret_env {
         if !name.starts_with(SECRET_VARIABLE_PREFIX) {
             return Err(wrong(
@@ -227,7 +310,12 @@ fn target(written: &Written, environment: &dyn Environment) -> Result<Target, Fa
 }
 
 /// A host and a port that are given one by one. Both have debugpy's defaults.
-fn at(field: &str, host: &Option<String>, port: &Option<Value>) -> Result<Target, Failure> {
+fn at(
+    field: &str,
+    scheme: Scheme,
+    host: &Option<String>,
+    port: &Option<Value>,
+) -> Result<Target, Failure> {
     let wrong = |why: &str| {
         let name = if field == "connect" {
             "connect.port"
@@ -249,10 +337,11 @@ fn at(field: &str, host: &Option<String>, port: &Option<Value>) -> Result<Target
         _ => return wrong(NOT_A_PORT),
     };
     Ok(Target {
-        scheme: Scheme::Tcp,
+        scheme,
         secret: Secret::default(),
         host: host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
         port,
+        tls: Box::default(),
     })
 }
 
@@ -324,6 +413,12 @@ mod tests {
             ),
             (json!({"port": 3}), "tcp://127.0.0.1:3", ""),
             (
+                json!({"connect": {"host": "h"}, "tls": {}}),
+                "tcps://h:5678",
+                "",
+            ),
+            (json!({"target": "tcps://h"}), "tcps://h:5678", ""),
+            (
                 json!({"target": "a@h", "secretEnv": "PTVSD_X"}),
                 "tcp://h:5678",
                 "from-env",
@@ -357,6 +452,23 @@ mod tests {
                 json!({"target": "h", "pathMappings": [{"localRoot": 1}]}),
                 "localRoot",
             ),
+            (json!({"target": "tcps://h", "tls": true}), "tls"),
+            (
+                json!({"target": "tcps://h", "tls": {"caFile": 1}}),
+                "caFile",
+            ),
+            (
+                json!({"target": "tcps://h", "tls": {"fingerprint": "AB:CD"}}),
+                "`tls.fingerprint`",
+            ),
+            (
+                json!({"target": "tcps://h", "tls": {"minVersion": "1.1"}}),
+                "`tls.minVersion`",
+            ),
+            (
+                json!({"target": "tcps://h", "tls": {"serverName": ""}}),
+                "`tls.serverName`",
+            ),
         ] {
             let message = read(arguments.clone()).unwrap_err();
             assert!(message.contains(named), "{arguments}: {message}");
@@ -368,8 +480,25 @@ mod tests {
         let configuration = read(json!({
             "target": "h", "name": "n", "request": "attach", "type": "ptvsd-bridge",
             "__sessionId": "1", "secert": "typo", "logFile": "x",
+            "tls": {"verify": true, "cafile": "typo"},
         }))
         .unwrap();
-        assert_eq!(configuration.unknown, ["secert"]);
+        assert_eq!(configuration.unknown, ["secert", "tls.cafile"]);
+        assert!(configuration.has_idle_tls);
+    }
+
+    #[test]
+    fn the_line_that_would_accept_a_certificate_is_read_as_it_is_written() {
+        let fingerprint = "0A:".repeat(31) + "FF";
+        for tls in [
+            json!({"fingerprint": fingerprint}),
+            json!({"caFile": "C:\\certs\\a \"b\".cer", "serverName": "myvm.example"}),
+            json!({"fingerprint": fingerprint, "minVersion": "1.2"}),
+        ] {
+            let configuration = read(json!({"target": "tcps://h", "tls": tls})).unwrap();
+            let line = tls_line(&configuration.target.tls);
+            let again: Value = serde_json::from_str(&format!("{{{line}}}")).unwrap();
+            assert_eq!(again, json!({"tls": tls}), "{line}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use dap_wire::ErrorAnswer;
 use ptvsd_client::{ConnectError, EvaluateError};
 
+use crate::configuration::tls_line;
+
 /// Why a request failed. The numbers are stable: people search for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -158,6 +160,15 @@ impl From<EvaluateError> for Failure {
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Failure {
-        Failure::CannotAttach(error.to_string())
+        let mut text = error.to_string();
+        if let ConnectError::Untrusted { refusal, .. } = &error {
+            text.push_str(&format!(
+                " If you know the certificate to be right (compare its fingerprint with that of \
+                 the file, where the program runs), accept it by this line in the attach \
+                 configuration: {}",
+                tls_line(&refusal.accepting)
+            ));
+        }
+        Failure::CannotAttach(text)
     }
 }

@@ -4,6 +4,7 @@
 mod cli;
 mod dap;
 mod demo;
+mod doctor;
 mod environment;
 mod list;
 mod rescue;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         match cli.command.unwrap_or_default() {
             Command::Dap(arguments) => dap::run(&arguments, machine).await,
             Command::List(arguments) => list::run(&arguments).await,
+            Command::Doctor(arguments) => doctor::run(&arguments).await,
             Command::Rescue(arguments) => rescue::run(&arguments).await,
             Command::Demo(arguments) => demo::run(&arguments).await,
         }
@@ -44,6 +46,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ptvsd-bridge: {error:#}");
+            if let Some(remedy) = error.downcast_ref().and_then(cli::remedy) {
+                eprintln!("{remedy}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ptvsd_wire::handshake::Foreign;
 use ptvsd_wire::{PyText, WireError};
 
-use crate::Target;
+use crate::{Refusal, Target, TlsVersion};
 
 /// Why no session, or no answer about a process, could be had. Each text
 /// says what was tried, what came back, and what to do next; the cause is in
@@ -50,7 +50,7 @@ pub enum ConnectError {
         cause: Option<io::Error>,
     },
     /// Somebody else listens there.
-    #[error("{target} is not a legacy ptvsd server: {}", foreign_text(.foreign))]
+    #[error("{target} {}", foreign_text(.foreign))]
     Foreign {
         /// Where to.
         target: Target,
@@ -105,16 +105,88 @@ pub enum ConnectError {
         /// What it was.
         cause: WireError,
     },
-    /// TLS.
+    /// A server without TLS.
     #[error(
-        "{target}: this version cannot speak TLS yet. Forward the port (ssh -L \
-         5678:localhost:{}) and attach to tcp://localhost:5678 if the program's server is \
-         plain.", .target.port
+        "{target} is a ptvsd server without TLS: the program gave no certfile to \
+         ptvsd.enable_attach(). Use tcp:// in the target; the secret and all data are readable on \
+         the way then, so forward the port if it is not on this machine (ssh -L \
+         {}:localhost:{}).", .target.port, .target.port
     )]
-    TlsNotSupported {
+    NoTls {
         /// Where to.
         target: Target,
     },
+    /// No version, cipher or signature that both sides have.
+    #[error(
+        "{target} answered with TLS, and no channel could be agreed: {}. {}",
+        .causes.join("; "),
+        handshake_remedy(.target, .causes)
+    )]
+    TlsHandshake {
+        /// Where to.
+        target: Target,
+        /// What each of the two stacks said.
+        causes: Vec<String>,
+    },
+    /// The certificate is not believed. The secret was not sent.
+    #[error("{target} showed a certificate that is refused: {refusal}. The secret was not sent.")]
+    Untrusted {
+        /// Where to.
+        target: Target,
+        /// Why, and what would accept it.
+        refusal: Box<Refusal>,
+    },
+    /// What is to be trusted cannot be read.
+    #[error("{target} could not be checked: {cause}")]
+    TrustUnreadable {
+        /// Where to.
+        target: Target,
+        /// What failed.
+        cause: String,
+    },
+}
+
+impl ConnectError {
+    /// Of a server that answered the beginning of a TLS handshake like this.
+    pub(crate) fn not_tls(target: &Target, first: &[u8]) -> ConnectError {
+        let target = target.clone();
+        if begins_a_greeting(first) {
+            return ConnectError::NoTls { target };
+        }
+        ConnectError::Foreign {
+            target,
+            foreign: Foreign::from_first_bytes(first),
+        }
+    }
+}
+
+/// Whether a stream that begins like this may be a greeting that was cut off.
+pub(crate) fn begins_a_greeting(first: &[u8]) -> bool {
+    [&b"PTVSDBG"[..], b"Content-Length"]
+        .iter()
+        .any(|greeting| first.iter().zip(*greeting).all(|(a, b)| a == b))
+}
+
+fn handshake_remedy(target: &Target, causes: &[String]) -> String {
+    if target.tls.min_version == TlsVersion::V1_2 {
+        return "The legacy servers themselves speak TLS 1.0 only, which minVersion 1.2 forbids: \
+                leave it out, or put a TLS terminator (stunnel, nginx) before the program."
+            .to_owned();
+    }
+    if cfg!(not(feature = "legacy-tls")) {
+        return "The legacy servers speak TLS 1.0 only, which this build cannot (it is without \
+                the feature legacy-tls)."
+            .to_owned();
+    }
+    if causes.iter().any(|cause| cause.contains("internal error")) {
+        return "The program's own OpenSSL seems to forbid TLS 1.0, which is all that its ptvsd \
+                speaks: start it with an OPENSSL_CONF that has MinProtocol = TLSv1 and \
+                CipherString = DEFAULT:@SECLEVEL=0."
+            .to_owned();
+    }
+    "Is it a ptvsd server? The program may have been given a certificate and a key that do not \
+     belong together; what it prints, and `openssl s_client -connect`, tell more."
+        .to_owned()
 }
 
 /// What a connection was waiting for.
@@ -124,6 +196,8 @@ pub enum Stage {
     Resolving,
     /// TCP.
     Connecting,
+    /// TLS.
+    Tls,
     /// The server's first words.
     Greeting,
     /// Whether the secret is right.
@@ -141,6 +215,7 @@ impl std::fmt::Display for Stage {
         f.write_str(match self {
             Stage::Resolving => "looking up the host's name",
             Stage::Connecting => "connecting",
+            Stage::Tls => "the TLS handshake",
             Stage::Greeting => "the server's greeting",
             Stage::Authentication => "checking the secret",
             Stage::Info => "asking about the process",
@@ -161,6 +236,12 @@ impl Stage {
                 "Is a firewall between? Check address and port, and that the program has called \
                  ptvsd.enable_attach()."
             }
+            Stage::Tls => {
+                "Something accepts connections there but does not speak TLS: the program's debug \
+                 server may be one without (tcp://), the program may be stopped (Ctrl+Z, SIGSTOP) \
+                 or busy in native code, or an earlier client (a health check, a port scan) closed \
+                 without finishing and left the server waiting for ever."
+            }
             Stage::Greeting => {
                 "Something accepts connections there but says nothing: the program's debug server \
                  may use TLS (tcps://), the program may be stopped (Ctrl+Z, SIGSTOP) or busy in \
@@ -176,7 +257,7 @@ impl Stage {
 
 fn closed_remedy(stage: Stage) -> &'static str {
     match stage {
-        Stage::Resolving | Stage::Connecting | Stage::Greeting => {
+        Stage::Resolving | Stage::Connecting | Stage::Tls | Stage::Greeting => {
             "It ended before it had said what it is. A port that is forwarded (ssh -L, docker, a \
              proxy) does that when nothing listens at its other end: has the program called \
              ptvsd.enable_attach(), and with this port?"
@@ -205,7 +286,11 @@ fn cause_text(cause: &Option<io::Error>) -> String {
 }
 
 fn foreign_text(foreign: &Foreign) -> String {
-    match foreign {
+    let what = match foreign {
+        Foreign::Tls => {
+            return "answered with TLS, and plain text was spoken to it. Use tcps:// in the target."
+                .to_owned();
+        }
         Foreign::Dap => "it speaks the Debug Adapter Protocol itself, as ptvsd 4 and debugpy do. \
                          Attach to it with your editor's ordinary Python debugger."
             .to_owned(),
@@ -213,7 +298,6 @@ fn foreign_text(foreign: &Foreign) -> String {
                          it: ssh -L 5678:localhost:5678 HOST."
             .to_owned(),
         Foreign::Http => "a web server answered. Check the port.".to_owned(),
-        Foreign::Tls => "it answered with TLS. Use tcps:// in the target.".to_owned(),
         Foreign::Other(bytes) => {
             let shown = bytes.get(..32).unwrap_or(bytes);
             format!(
@@ -221,7 +305,8 @@ fn foreign_text(foreign: &Foreign) -> String {
                 shown.escape_ascii()
             )
         }
-    }
+    };
+    format!("is not a legacy ptvsd server: {what}")
 }
 
 /// The session has ended: the program ended, or the connection did, or the

@@ -5,19 +5,20 @@ use std::time::Duration;
 use bytes::BytesMut;
 use debuggee_agent::SessionMark;
 use ptvsd_wire::handshake::{
-    Attached, Foreign, HandshakeDecoder, Hello, ProcessInfo, Reply, Request, encode_other_version,
+    Attached, Foreign, HandshakeDecoder, Hello, ProcessInfo, Reply, Request, encode_goodbye,
+    encode_other_version,
 };
 use ptvsd_wire::{Dialect, Family};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::connect::connect;
-use crate::error::Stage;
+use crate::connect::Route;
+use crate::error::{Stage, begins_a_greeting};
 use crate::session::{self, Debuggee, PATIENCE, SessionEvent};
 use crate::transport::Transport;
 use crate::visit;
-use crate::{ConnectError, Target};
+use crate::{Channel, ConnectError, Target};
 
 /// How long a server may take to list its modules. A program that keeps its
 /// interpreter busy sends each message of that list in a turn of its own.
@@ -69,7 +70,7 @@ pub async fn process_info(
     target: &Target,
     limit: Duration,
 ) -> Result<(Dialect, ProcessInfo), ConnectError> {
-    let mut connection = Connection::new(target);
+    let mut connection = Connection::new(Route::to(target), limit);
     let outcome = timeout(limit, connection.ask_info()).await;
     connection.finish(outcome, limit)
 }
@@ -84,45 +85,74 @@ pub async fn attach(
     options: &AttachOptions,
     limit: Duration,
 ) -> Result<(Debuggee, mpsc::Receiver<SessionEvent>), ConnectError> {
-    let mut connection = Connection::new(target);
+    let mut connection = Connection::new(Route::to(target), limit);
     let outcome = timeout(limit, connection.ask_attach(options)).await;
-    let (dialect, attached) = connection.finish(outcome, limit)?;
+    let (dialect, process) = connection.finish(outcome, limit)?;
+    let route = connection.route.clone();
+    let channel = connection.channel.take();
     let (transport, received) = connection.into_parts()?;
     let agent = options.agent.then(|| debuggee_agent::Options {
         mark: SessionMark::new(),
         patience: PATIENCE,
     });
-    let visit = {
-        let target = target.clone();
-        move |expression| visit::install(target, expression)
-    };
-    Ok(session::start(
+    let attachment = Attachment {
         transport,
-        &received,
+        received,
         dialect,
-        attached,
-        agent,
-        knock(target.clone()),
-        visit,
-    ))
+        process,
+        channel,
+    };
+    let attach_complete = knock(route.clone());
+    let visit = move |expression| visit::install(route, expression);
+    Ok(session::start(attachment, agent, attach_complete, visit))
+}
+
+/// What a handshake has come to that ended with an attach.
+pub(crate) struct Attachment {
+    pub(crate) transport: Box<dyn Transport>,
+    /// What came with the handshake's last message.
+    pub(crate) received: BytesMut,
+    pub(crate) dialect: Dialect,
+    pub(crate) process: Attached,
+    /// The TLS, if there is any.
+    pub(crate) channel: Option<Channel>,
+}
+
+/// What is said to a server that says nothing, to see whether it waits for
+/// TLS: the least first message of a TLS client. Any TLS server answers it, if
+/// only with an alert. A server without TLS is not harmed: the binary ones take
+/// it for the signature of somebody else, and for the JSON ones it is a line
+/// that has not ended, since it has no line end in it.
+mod tls_question {
+    use std::time::Duration;
+
+    /// How long before the end of all patience it is said: enough for the way
+    /// there and back.
+    pub(super) fn time(limit: Duration) -> Duration {
+        (limit / 4).min(Duration::from_millis(400))
+    }
+
+    pub(super) const BYTES: [u8; 62] = [
+        22, 3, 1, 0, 57, // a record with a handshake message
+        1, 0, 0, 53, 3, 3, // the first, of TLS up to 1.2
+        b'p', b't', b'v', b's', b'd', b'-', b'b', b'r', b'i', b'd', b'g', b'e', b' ', b'a', b's',
+        b'k', b's', b' ', b'w', b'h', b'e', b't', b'h', b'e', b'r', b' ', b't', b'h', b'i', b's',
+        b' ', b'i', // its nonce
+        0,    // no session
+        0, 14, 0xc0, 0x2f, 0xc0, 0x30, 0xc0, 0x13, 0xc0, 0x14, 0, 0x9c, 0, 0x2f, 0, 0x35, 1,
+        0, // no compression
+    ];
 }
 
 /// How long a server may take to close once it has no reason to stay.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// Whether a stream that begins like this may be a greeting that was cut off.
-fn begins_a_greeting(first: &[u8]) -> bool {
-    [&b"PTVSDBG"[..], b"Content-Length"]
-        .iter()
-        .any(|greeting| first.iter().zip(*greeting).all(|(a, b)| a == b))
-}
-
 /// Ready when the server has done with the attach before, or it takes too
 /// long to tell. It has a single thread for its clients, which lists the
 /// modules and marks the threads before it greets the next: so the greeting
 /// tells. The secret is not said.
-async fn knock(target: Target) {
-    let mut connection = Connection::new(&target);
+async fn knock(route: Route) {
+    let mut connection = Connection::new(route, KNOCK_LIMIT);
     let outcome = timeout(KNOCK_LIMIT, connection.wait_for_turn()).await;
     tracing::debug!(?outcome, "the attach is complete");
     let _ = connection.finish(outcome, KNOCK_LIMIT);
@@ -130,17 +160,26 @@ async fn knock(target: Target) {
 
 /// A connection during the handshake.
 pub(crate) struct Connection {
-    target: Target,
-    stage: Stage,
+    route: Route,
+    /// The TLS, if there is any.
+    pub(crate) channel: Option<Channel>,
+    /// The server's, once it has greeted.
+    pub(crate) dialect: Option<Dialect>,
+    /// When a server that has said nothing is asked whether it waits for TLS.
+    ask_for_tls_at: Instant,
+    pub(crate) stage: Stage,
     transport: Option<Box<dyn Transport>>,
     /// What has arrived and belongs to the next message.
     received: BytesMut,
 }
 
 impl Connection {
-    pub(crate) fn new(target: &Target) -> Connection {
+    pub(crate) fn new(route: Route, limit: Duration) -> Connection {
         Connection {
-            target: target.clone(),
+            route,
+            channel: None,
+            dialect: None,
+            ask_for_tls_at: Instant::now() + limit - tls_question::time(limit),
             stage: Stage::Resolving,
             transport: None,
             received: BytesMut::new(),
@@ -166,7 +205,7 @@ impl Connection {
         match self.ask(dialect, 2, &Request::Attach { options }).await? {
             Reply::Attached(Some(attached)) => Ok((dialect, attached)),
             Reply::Attached(None) => Err(ConnectError::AlreadyAttached {
-                target: self.target.clone(),
+                target: self.route.target.clone(),
             }),
             other => Err(self.unexpected(&other)),
         }
@@ -189,12 +228,37 @@ impl Connection {
     }
 
     async fn greet(&mut self) -> Result<Hello, ConnectError> {
-        let transport = connect(&self.target, &mut self.stage).await?;
+        let (transport, channel) = self.route.connect(&mut self.stage).await?;
         // Until the end of the handshake, and also if nobody waits for it.
         transport.reset_when_dropped(true);
         self.transport = Some(transport);
+        self.channel = channel;
         self.stage = Stage::Greeting;
-        self.read(HandshakeDecoder::hello()).await
+        if self.channel.is_some() {
+            return self.read(HandshakeDecoder::hello()).await;
+        }
+        match timeout_at(self.ask_for_tls_at, self.read(HandshakeDecoder::hello())).await {
+            Ok(hello) => hello,
+            Err(_) => self.ask_for_tls().await,
+        }
+    }
+
+    /// A server with TLS says nothing before it is spoken to. When there is
+    /// no time left for another greeting, it is.
+    async fn ask_for_tls(&mut self) -> Result<Hello, ConnectError> {
+        self.write(&tls_question::BYTES).await?;
+        let Some(transport) = &mut self.transport else {
+            return Err(self.closed(None));
+        };
+        let mut answer = [0; 2];
+        match transport.read_exact(&mut answer).await {
+            Ok(_) => match Foreign::from_first_bytes(&answer) {
+                foreign @ Foreign::Tls => Ok(Hello::Foreign(foreign)),
+                // A greeting that is late, and an answer to it later still.
+                _ => std::future::pending().await,
+            },
+            Err(error) => Err(self.closed(Some(error))),
+        }
     }
 
     /// Leaves a server with the words of a debugger that cannot speak with it.
@@ -206,6 +270,24 @@ impl Connection {
         Ok(())
     }
 
+    /// What server it is, asked and left with no word of the secret.
+    pub(crate) async fn ask_dialect(&mut self) -> Result<Dialect, ConnectError> {
+        let dialect = self.meet().await?;
+        self.excuse(dialect.family()).await?;
+        Ok(dialect)
+    }
+
+    /// Whether the secret is right, and nothing else: to ask for more may
+    /// hurt a server (protocol-notes/handshake.md, INFO).
+    pub(crate) async fn ask_secret(&mut self) -> Result<Dialect, ConnectError> {
+        let dialect = self.authenticate().await?;
+        let mut goodbye = BytesMut::new();
+        encode_goodbye(dialect.family(), 2, &mut goodbye);
+        self.write(&goodbye).await?;
+        self.wait_for_end().await;
+        Ok(dialect)
+    }
+
     async fn wait_for_turn(&mut self) -> Result<(), ConnectError> {
         match self.greet().await? {
             Hello::Legacy(dialect) => self.excuse(dialect.family()).await,
@@ -214,35 +296,43 @@ impl Connection {
         }
     }
 
-    async fn authenticate(&mut self) -> Result<Dialect, ConnectError> {
-        let dialect = match self.greet().await? {
-            Hello::Legacy(dialect) => dialect,
+    /// Hears who it is.
+    async fn meet(&mut self) -> Result<Dialect, ConnectError> {
+        match self.greet().await? {
+            Hello::Legacy(dialect) => {
+                self.dialect = Some(dialect);
+                Ok(dialect)
+            }
             Hello::Foreign(mut foreign) => {
                 if let Foreign::Other(first) = &mut foreign {
                     first.extend_from_slice(&self.received);
                 }
-                return Err(ConnectError::Foreign {
-                    target: self.target.clone(),
+                Err(ConnectError::Foreign {
+                    target: self.route.target.clone(),
                     foreign,
-                });
+                })
             }
             Hello::UnknownVersion { family, version } => {
                 self.excuse(family).await?;
-                return Err(ConnectError::UnknownVersion {
-                    target: self.target.clone(),
+                Err(ConnectError::UnknownVersion {
+                    target: self.route.target.clone(),
                     version,
-                });
+                })
             }
-        };
+        }
+    }
+
+    async fn authenticate(&mut self) -> Result<Dialect, ConnectError> {
+        let dialect = self.meet().await?;
         self.stage = Stage::Authentication;
-        let secret = self.target.secret.expose().into();
+        let secret = self.route.target.secret.expose().into();
         match self
             .ask(dialect, 1, &Request::Authenticate { secret })
             .await?
         {
             Reply::Authenticated(true) => Ok(dialect),
             Reply::Authenticated(false) => Err(ConnectError::WrongSecret {
-                target: self.target.clone(),
+                target: self.route.target.clone(),
             }),
             other => Err(self.unexpected(&other)),
         }
@@ -297,7 +387,7 @@ impl Connection {
                 Ok(None) => {}
                 Err(cause) => {
                     return Err(ConnectError::Wire {
-                        target: self.target.clone(),
+                        target: self.route.target.clone(),
                         cause,
                     });
                 }
@@ -310,13 +400,12 @@ impl Connection {
                 // Too short to tell, but no beginning of ours.
                 Ok(0) if self.stage == Stage::Greeting && !begins_a_greeting(&first) => {
                     return Err(ConnectError::Foreign {
-                        target: self.target.clone(),
+                        target: self.route.target.clone(),
                         foreign: Foreign::from_first_bytes(&first),
                     });
                 }
                 Ok(0) => return Err(self.closed(None)),
                 Ok(_) => {
-                    transport.acknowledge_now();
                     if self.stage == Stage::Greeting && first.len() < 64 {
                         first.extend_from_slice(&buffer);
                     }
@@ -329,7 +418,7 @@ impl Connection {
 
     fn closed(&self, cause: Option<std::io::Error>) -> ConnectError {
         ConnectError::Closed {
-            target: self.target.clone(),
+            target: self.route.target.clone(),
             stage: self.stage,
             cause,
         }
@@ -348,7 +437,7 @@ impl Connection {
             other => format!("it answered {other:?}"),
         };
         ConnectError::Failed {
-            target: self.target.clone(),
+            target: self.route.target.clone(),
             stage: self.stage,
             message,
         }
@@ -363,7 +452,7 @@ impl Connection {
     ) -> Result<T, ConnectError> {
         let outcome = outcome.unwrap_or_else(|_| {
             Err(ConnectError::TimedOut {
-                target: self.target.clone(),
+                target: self.route.target.clone(),
                 stage: self.stage,
                 limit,
             })

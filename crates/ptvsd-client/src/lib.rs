@@ -1,7 +1,7 @@
 //! One debugging session with a legacy ptvsd server.
 //!
 //! [`Target`] says where it is, [`process_info`] asks who is there,
-//! [`attach`] begins a session: a [`Debuggee`] takes commands, a channel
+//! [`doctor`] finds out what is in the way, [`attach`] begins a session: a [`Debuggee`] takes commands, a channel
 //! gives [`SessionEvent`]s.
 //!
 //! What this crate is for, beyond moving bytes, is that **the program stays
@@ -17,6 +17,7 @@
 //! | a thread that raised waits for an answer | `session::handlers` gives it, whatever the consumer does |
 //! | what cannot be met from outside | `session::agent`: our own code in the program |
 //! | leaving without a detach | `session::leave`; also when every handle is dropped |
+//! | a TLS handshake kills a server that has no TLS | `tls::modern` sends none that could |
 //!
 //! Tasks: one per session (`session::driver`). It owns the connection, reads
 //! always, never waits for a consumer's request, and ends when the connection
@@ -25,10 +26,12 @@
 //! **Architecture invariant:** nothing of DAP, nothing of editors.
 
 mod connect;
+pub mod doctor;
 mod error;
 mod handshake;
 mod session;
 mod target;
+mod tls;
 mod transport;
 mod visit;
 
@@ -39,4 +42,8 @@ pub use session::{
     StoppedThread,
 };
 pub use target::{DEFAULT_PORT, Scheme, Secret, Target, TargetError};
+pub use tls::{
+    Certificate, Channel, Fingerprint, FingerprintError, Reason, Refusal, TlsOptions, TlsVersion,
+    Trusted,
+};
 pub use visit::{Rescue, rescue};

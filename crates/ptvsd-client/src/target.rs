@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
+use crate::TlsOptions;
+
 /// The port that `enable_attach` listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 5678;
 
@@ -19,6 +21,9 @@ pub struct Target {
     pub host: String,
     /// Where it listens.
     pub port: u16,
+    /// With [`Scheme::Tcps`], how it is to prove who it is. Not a part of the
+    /// text.
+    pub tls: Box<TlsOptions>,
 }
 
 /// How the connection is made.
@@ -147,6 +152,7 @@ impl FromStr for Target {
             secret: Secret(percent_decode_str(secret).decode_utf8_lossy().into_owned()),
             host: host.to_owned(),
             port,
+            tls: Box::default(),
         })
     }
 }

@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::connect::Route;
+use crate::handshake::Connection;
 use crate::transport::Transport;
 use crate::{AttachOptions, ConnectError, SessionEvent, Target, attach};
 
@@ -60,10 +62,13 @@ pub enum Rescue {
 ///
 /// See [`ConnectError`].
 pub async fn rescue(target: &Target, limit: Duration) -> Result<Rescue, ConnectError> {
-    let (dialect, transport, received) = match begin(target, limit).await? {
+    let (dialect, transport, received) = match begin(Route::to(target), limit).await? {
         (dialect, Begun::Taken(transport, received)) => (dialect, transport, received),
         (_, Begun::Refused) => {
-            end_dead_loop(target, limit).await?;
+            // A server that has noticed the death of its debugger by itself
+            // may still read from the connection, as fast as it can. The agent
+            // of the next debugger ends that.
+            attach_and_leave(target, limit).await?;
             return Ok(Rescue::NotNeeded);
         }
         (dialect, Begun::Impossible) => return Ok(Rescue::NoWayIn(dialect)),
@@ -79,10 +84,8 @@ pub async fn rescue(target: &Target, limit: Duration) -> Result<Rescue, ConnectE
     })
 }
 
-/// A server that has noticed the death of its debugger by itself may still
-/// read from the connection, as fast as it can. The agent of the next debugger
-/// ends that.
-async fn end_dead_loop(target: &Target, limit: Duration) -> Result<(), ConnectError> {
+/// Attaches, waits until the agent has made it safe to leave, and detaches.
+pub(crate) async fn attach_and_leave(target: &Target, limit: Duration) -> Result<(), ConnectError> {
     let options = AttachOptions {
         agent: true,
         ..AttachOptions::default()
@@ -99,8 +102,8 @@ async fn end_dead_loop(target: &Target, limit: Duration) -> Result<(), ConnectEr
 }
 
 /// Puts the agent in. Why it could not, if so.
-pub(crate) async fn install(target: Target, expression: String) -> Result<(), String> {
-    let (transport, received) = match begin(&target, HANDSHAKE_LIMIT).await {
+pub(crate) async fn install(route: Route, expression: String) -> Result<(), String> {
+    let (transport, received) = match begin(route, HANDSHAKE_LIMIT).await {
         Ok((_, Begun::Taken(transport, received))) => (transport, received),
         Ok(_) => return Err("the server takes no visit".to_owned()),
         Err(error) => return Err(error.to_string()),
@@ -126,8 +129,8 @@ enum Begun {
     Impossible,
 }
 
-async fn begin(target: &Target, limit: Duration) -> Result<(Dialect, Begun), ConnectError> {
-    let mut connection = crate::handshake::Connection::new(target);
+async fn begin(route: Route, limit: Duration) -> Result<(Dialect, Begun), ConnectError> {
+    let mut connection = Connection::new(route, limit);
     let outcome = timeout(limit, connection.ask_visit()).await;
     let (dialect, taken) = connection.finish(outcome, limit)?;
     Ok((
@@ -228,7 +231,6 @@ impl Visit {
             match self.transport.read_buf(&mut buffer).await {
                 Ok(0) => return Err("the server closed the visit".to_owned()),
                 Ok(_) => {
-                    self.transport.acknowledge_now();
                     self.scanner.feed(&buffer);
                 }
                 Err(error) => return Err(error.to_string()),

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use fake::{ATTACHED, Fake, Gone, LIMIT, Peer, SECRET, in_time};
-use ptvsd_client::{AttachOptions, ConnectError, Target, attach, process_info};
+use ptvsd_client::{AttachOptions, ConnectError, Scheme, attach, process_info};
 use ptvsd_wire::handshake::{ProcessInfo, Reply, Request, encode_other_version};
 use ptvsd_wire::{Dialect, Family};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a person reads, after a look whether the secret is in it.
 fn said<T>(result: Result<T, ConnectError>) -> String {
@@ -339,8 +339,49 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn tls_is_told_to_be_missing() {
-    let target: Target = format!("tcps://{SECRET}@localhost").parse().unwrap();
-    let result = in_time(process_info(&target, LIMIT)).await;
-    assert_says(&said(result), &["TLS", "ssh -L"]);
+async fn a_server_without_tls_is_told_and_not_harmed_by_what_it_hears() {
+    for dialect in [Dialect::V2, Dialect::V8] {
+        // Each handshake has other random bytes; one in some hundreds has a
+        // line end among them.
+        for _ in 0..300 {
+            let fake = Fake::new().await;
+            let mut target = fake.target.clone();
+            target.scheme = Scheme::Tcps;
+            let serve = async {
+                let mut peer = fake.accept(dialect).await;
+                peer.greet().await;
+                let mut heard = Vec::new();
+                let end = peer.stream.read_to_end(&mut heard).await;
+                (heard, end.map_err(|error| error.kind()))
+            };
+            let asked = process_info(&target, LIMIT);
+            let (result, (heard, end)) = in_time(async { tokio::join!(asked, serve) }).await;
+            assert_says(&said(result), &["without TLS", "tcp://", "ssh -L"]);
+            assert!(!heard.windows(2).any(|pair| pair == b"\r\n"), "{heard:?}");
+            assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_tls_is_told() {
+    const SHORT: Duration = Duration::from_millis(400);
+    // An alert, and the beginning of a greeting of TLS.
+    for answer in [&[21, 3, 1, 0, 2, 2, 40][..], &[22, 3, 1, 0, 61, 2]] {
+        let fake = Fake::new().await;
+        let serve = async {
+            let mut peer = fake.accept(Dialect::V8).await;
+            let mut heard = [0; 11];
+            peer.stream.read_exact(&mut heard).await.unwrap();
+            // A record of TLS with a client's first words.
+            assert_eq!(heard[..2], [22, 3]);
+            assert_eq!(heard[5], 1);
+            peer.write(answer).await;
+            peer.sees_end().await
+        };
+        let asked = process_info(&fake.target, SHORT);
+        let (result, gone) = in_time(async { tokio::join!(asked, serve) }).await;
+        assert_says(&said(result), &["answered with TLS", "tcps://"]);
+        assert_eq!(gone, Gone::ByReset);
+    }
 }

@@ -276,6 +276,15 @@ impl Request {
     }
 }
 
+/// Appends what ends a handshake after the secret, when nothing is wanted: a
+/// request that no server knows. Each takes it for the end.
+pub fn encode_goodbye(family: Family, number: i64, out: &mut BytesMut) {
+    match family {
+        Family::Binary => Writer(out).name(b"GBYE"),
+        Family::Json => write_request(number, "legacyGoodbye", json!({}), out),
+    }
+}
+
 /// Appends what ends the handshake of a server whose version nobody speaks:
 /// a debugger of another version. The server then closes.
 pub fn encode_other_version(family: Family, out: &mut BytesMut) {

@@ -9,6 +9,7 @@
 mod setup;
 mod steps;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -38,6 +39,12 @@ fn main() -> ExitCode {
 }
 
 fn execute(arguments: &[String]) -> Result<()> {
+    if let Some(("demo", rest)) = arguments
+        .split_first()
+        .map(|(first, rest)| (first.as_str(), rest))
+    {
+        return demo(rest);
+    }
     let on_ci = std::env::var("CI").is_ok_and(|value| value == "true");
     let mut run = None;
     let mut install = on_ci;
@@ -71,6 +78,20 @@ fn execute(arguments: &[String]) -> Result<()> {
     outcome
 }
 
+/// Its output is all that is to be seen.
+fn demo(arguments: &[String]) -> Result<()> {
+    let step = steps::demo();
+    let status = Command::new(cargo())
+        .args(step.all_arguments(setup::has_openssl()))
+        .args(arguments)
+        .status()
+        .context("starting cargo")?;
+    if !status.success() {
+        bail!("the demo ended with {status}");
+    }
+    Ok(())
+}
+
 fn run_all(
     run: Run,
     root: &Path,
@@ -80,6 +101,7 @@ fn run_all(
 ) -> Result<()> {
     println!("== set-up");
     setup::prepare(run, install)?;
+    let has_openssl = setup::has_openssl();
     for step in steps::of(run) {
         let absent: Vec<&str> = step
             .needs
@@ -97,7 +119,7 @@ fn run_all(
             continue;
         }
         let began = Instant::now();
-        let outcome = run_step(&step, root);
+        let outcome = run_step(&step, root, has_openssl);
         let word = if outcome.is_ok() {
             "ok      "
         } else {
@@ -115,23 +137,27 @@ fn run_all(
     Ok(())
 }
 
-fn run_step(step: &Step, root: &Path) -> Result<()> {
+/// The very cargo that runs this program.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn run_step(step: &Step, root: &Path, has_openssl: bool) -> Result<()> {
     println!("\n== {}", step.name);
-    println!("$ {}", step.command_line());
+    println!("$ {}", step.command_line(has_openssl));
     let program = if step.program == "cargo" {
-        // The very cargo that runs this program.
-        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+        cargo()
     } else {
         setup::command_name(step.program).into()
     };
     let status = Command::new(program)
-        .args(step.arguments)
+        .args(step.all_arguments(has_openssl))
         .envs(step.environment.iter().copied())
         .current_dir(root.join(step.folder))
         .status()
         .with_context(|| format!("starting {}", step.program))?;
     if !status.success() {
-        bail!("`{}` ended with {status}", step.command_line());
+        bail!("`{}` ended with {status}", step.command_line(has_openssl));
     }
     Ok(())
 }

@@ -30,6 +30,12 @@ pub(crate) fn prepare(run: Run, install: bool) -> Result<()> {
         if cfg!(target_os = "linux") && ip_version().is_none() {
             packages.push("iproute2");
         }
+        if openssl_version().is_none() {
+            packages.push("openssl");
+        }
+        if !has_openssl() {
+            packages.extend(["libssl-dev", "pkg-config"]);
+        }
         if !packages.is_empty() && can_install(&packages) {
             install_packages(&packages)?;
             pythons = python::find_all();
@@ -65,6 +71,18 @@ pub(crate) fn prepare(run: Run, install: bool) -> Result<()> {
     println!(
         "ip, for links that are cut: {}",
         ip_version().as_deref().unwrap_or("NOT HERE")
+    );
+    println!(
+        "openssl, which makes certificates: {}",
+        openssl_version().as_deref().unwrap_or("NOT HERE")
+    );
+    println!(
+        "OpenSSL's library: {}",
+        if has_openssl() {
+            "the system's"
+        } else {
+            "built from source, which takes some minutes"
+        }
     );
     Ok(())
 }
@@ -128,6 +146,21 @@ pub(crate) fn answers(tool: &str) -> bool {
 
 fn ip_version() -> Option<String> {
     output_of("ip", "-V")
+}
+
+fn openssl_version() -> Option<String> {
+    output_of("openssl", "version")
+}
+
+/// Whether the system has OpenSSL to build against.
+pub(crate) fn has_openssl() -> bool {
+    let told = ["OPENSSL_DIR", "OPENSSL_LIB_DIR"];
+    told.iter().any(|name| std::env::var_os(name).is_some())
+        || Command::new("pkg-config")
+            .args(["--exists", "openssl"])
+            .stdin(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
 }
 
 fn version(tool: &str) -> Option<String> {

@@ -164,7 +164,6 @@ impl Driver {
                     self.core.connection_ended(why.to_owned());
                 }
                 Ok(Some(_)) => {
-                    self.link.transport.acknowledge_now();
                     self.decoder.feed(&self.link.received);
                     self.decode();
                 }

@@ -26,9 +26,9 @@ mod settle;
 mod work;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use ptvsd_wire::handshake::Attached;
 use ptvsd_wire::{
     BreakpointId, Child, Dialect, ExceptionMode, ExceptionReport, Frame, FrameKind, HandlerRange,
@@ -38,8 +38,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 pub(crate) use self::agent::PATIENCE;
-use crate::transport::Transport;
-use crate::{EvaluateError, SessionOver};
+use crate::handshake::Attachment;
+use crate::{Channel, EvaluateError, SessionOver};
 
 /// How many requests may wait for the session's task. An editor sends tens at
 /// once; beyond this, requests are refused.
@@ -281,17 +281,14 @@ pub struct Debuggee {
     ops: mpsc::Sender<Op>,
     dialect: Dialect,
     attached: Attached,
+    channel: Option<Arc<Channel>>,
 }
 
-/// Starts the session's task. `received` is what came with the handshake's
-/// last message; `attach_complete` is ready when the server has done with the
-/// attach; `visit` puts the agent in by another connection, if need be.
-#[allow(clippy::too_many_arguments, reason = "each is another matter")]
+/// Starts the session's task. `attach_complete` is ready when the server has
+/// done with the attach; `visit` puts the agent in by another connection, if
+/// need be.
 pub(crate) fn start<V>(
-    transport: Box<dyn Transport>,
-    received: &BytesMut,
-    dialect: Dialect,
-    attached: Attached,
+    attachment: Attachment,
     agent: Option<debuggee_agent::Options>,
     attach_complete: impl Future<Output = ()> + Send + 'static,
     visit: impl FnOnce(String) -> V + Send + 'static,
@@ -302,13 +299,21 @@ where
     let (ops, ops_received) = mpsc::channel(REQUESTS);
     let (events, events_received) = mpsc::channel(EVENTS);
     let agent = agent.map_or(agent::Agent::Unwanted, agent::Agent::Wanted);
-    let driver = driver::Driver::new(transport, received, dialect, agent, ops_received, events);
-    tokio::spawn(driver.run(attach_complete, visit));
     let debuggee = Debuggee {
         ops,
-        dialect,
-        attached,
+        dialect: attachment.dialect,
+        attached: attachment.process,
+        channel: attachment.channel.map(Arc::new),
     };
+    let driver = driver::Driver::new(
+        attachment.transport,
+        &attachment.received,
+        attachment.dialect,
+        agent,
+        ops_received,
+        events,
+    );
+    tokio::spawn(driver.run(attach_complete, visit));
     (debuggee, events_received)
 }
 
@@ -323,6 +328,12 @@ impl Debuggee {
     #[must_use]
     pub fn attached(&self) -> Attached {
         self.attached
+    }
+
+    /// The TLS under the session, if there is any.
+    #[must_use]
+    pub fn channel(&self) -> Option<&Channel> {
+        self.channel.as_deref()
     }
 
     /// Runs an expression or statements in a frame; the value of statements
