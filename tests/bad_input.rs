@@ -3,7 +3,7 @@
 //! next client.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use legacy_host::{Program, ProgramBuilder};
 use libtest_mimic::Arguments;
 use serde_json::{Value, json};
+use testkit::certificates::{NoOpenssl, document};
 use testkit::editor::{Editor, LocalCopy, SECRET, named, start_program, string};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
@@ -641,25 +642,6 @@ async fn max_stop(server: Server) -> Result<()> {
     ticks(&program)
 }
 
-/// A certificate as ptvsd's users were told to make it.
-fn certificate(folder: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
-    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req", "-new", "-x509", "-days", "2", "-nodes", "-newkey", "rsa:2048",
-        ])
-        .args(["-subj", "/CN=localhost", "-out"])
-        .arg(&certificate)
-        .arg("-keyout")
-        .arg(&key)
-        .output();
-    match made {
-        Ok(made) if made.status.success() => Ok(Some((certificate, key))),
-        Ok(made) => bail!("openssl: {}", String::from_utf8_lossy(&made.stderr)),
-        Err(_) => Ok(None),
-    }
-}
-
 /// A client that speaks TLS 1.0, hears the greeting and resets.
 const TLS_CLIENT: &str = "
 import socket, ssl, struct, sys
@@ -672,14 +654,17 @@ stream.close()
 
 async fn plain_text_to_tls(server: Server) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let Some((certificate, key)) = certificate(folder.path())? else {
-        eprintln!("NOT RUN: plain text to a TLS server: there is no openssl to make a certificate");
-        return Ok(());
+    let identity = match document(folder.path(), "localhost") {
+        Err(error) if error.is::<NoOpenssl>() => {
+            eprintln!("NOT RUN: plain text to a TLS server: {error}");
+            return Ok(());
+        }
+        made => made?,
     };
     let program = ProgramBuilder::new(&server.python, server.release)
         .source(WORKING.name, WORKING.text)
         .secret(Some(SECRET))
-        .tls(certificate, key)
+        .tls(identity.certificate, identity.key)
         .start()?;
     let editor = Editor::start(Path::new(ADAPTER)).await?;
     for _ in 0..2 {
