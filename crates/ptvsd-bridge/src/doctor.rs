@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: &Doctor) -> Result<()> {
         }
     }
     if wrong > 0 {
-        bail!("{target}: something is in the way; see the step that is NOT OK");
+        bail!("{target}: something is in the way, see above");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use crate::error::Stage;
-use crate::tls::{self, Channel, Stack};
+use crate::tls::{self, Channel, NotEstablished, Stack};
 use crate::transport::{Tcp, Transport};
 use crate::{ConnectError, Scheme, Target};
 
@@ -34,7 +34,7 @@ impl Route {
     pub(crate) async fn connect(
         &mut self,
         stage: &mut Stage,
-    ) -> Result<(Box<dyn Transport>, Option<Channel>), ConnectError> {
+    ) -> Result<(Box<dyn Transport>, Option<Channel>), NotEstablished> {
         *stage = Stage::Resolving;
         let addresses = resolve(&self.target).await?;
         *stage = Stage::Connecting;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::connect::Route;
 use crate::error::{Stage, begins_a_greeting};
 use crate::session::{self, Debuggee, PATIENCE, SessionEvent};
+use crate::tls::{NotEstablished, question};
 use crate::transport::Transport;
 use crate::visit;
 use crate::{Channel, ConnectError, Target};
@@ -118,31 +119,8 @@ pub(crate) struct Attachment {
     pub(crate) channel: Option<Channel>,
 }
 
-/// What is said to a server that says nothing, to see whether it waits for
-/// TLS: the least first message of a TLS client. Any TLS server answers it, if
-/// only with an alert. A server without TLS is not harmed: the binary ones take
-/// it for the signature of somebody else, and for the JSON ones it is a line
-/// that has not ended, since it has no line end in it.
-mod tls_question {
-    use std::time::Duration;
-
-    /// How long before the end of all patience it is said: enough for the way
-    /// there and back.
-    pub(super) fn time(limit: Duration) -> Duration {
-        (limit / 4).min(Duration::from_millis(400))
-    }
-
-    pub(super) const BYTES: [u8; 62] = [
-        22, 3, 1, 0, 57, // a record with a handshake message
-        1, 0, 0, 53, 3, 3, // the first, of TLS up to 1.2
-        b'p', b't', b'v', b's', b'd', b'-', b'b', b'r', b'i', b'd', b'g', b'e', b' ', b'a', b's',
-        b'k', b's', b' ', b'w', b'h', b'e', b't', b'h', b'e', b'r', b' ', b't', b'h', b'i', b's',
-        b' ', b'i', // its nonce
-        0,    // no session
-        0, 14, 0xc0, 0x2f, 0xc0, 0x30, 0xc0, 0x13, 0xc0, 0x14, 0, 0x9c, 0, 0x2f, 0, 0x35, 1,
-        0, // no compression
-    ];
-}
+/// How long a server whose certificate was refused may take to hear that.
+const DECLINE_LIMIT: Duration = Duration::from_millis(500);
 
 /// How long a server may take to close once it has no reason to stay.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -179,7 +157,7 @@ impl Connection {
             route,
             channel: None,
             dialect: None,
-            ask_for_tls_at: Instant::now() + limit - tls_question::time(limit),
+            ask_for_tls_at: Instant::now() + limit - question::time(limit),
             stage: Stage::Resolving,
             transport: None,
             received: BytesMut::new(),
@@ -228,11 +206,19 @@ impl Connection {
     }
 
     async fn greet(&mut self) -> Result<Hello, ConnectError> {
-        let (transport, channel) = self.route.connect(&mut self.stage).await?;
-        // Until the end of the handshake, and also if nobody waits for it.
-        transport.reset_when_dropped(true);
-        self.transport = Some(transport);
-        self.channel = channel;
+        match self.route.connect(&mut self.stage).await {
+            Ok((transport, channel)) => {
+                self.use_transport(transport);
+                self.channel = channel;
+            }
+            Err(NotEstablished { error, refused }) => {
+                if let Some(transport) = refused {
+                    self.use_transport(transport);
+                    let _ = timeout(DECLINE_LIMIT, self.decline()).await;
+                }
+                return Err(error);
+            }
+        }
         self.stage = Stage::Greeting;
         if self.channel.is_some() {
             return self.read(HandshakeDecoder::hello()).await;
@@ -243,10 +229,25 @@ impl Connection {
         }
     }
 
+    fn use_transport(&mut self, transport: Box<dyn Transport>) {
+        // Until the end of the handshake, and also if nobody waits for it.
+        transport.reset_when_dropped(true);
+        self.transport = Some(transport);
+    }
+
+    /// Hears a server out, and leaves it without a word of the secret.
+    async fn decline(&mut self) -> Result<(), ConnectError> {
+        match self.read(HandshakeDecoder::hello()).await? {
+            Hello::Legacy(dialect) => self.excuse(dialect.family()).await,
+            Hello::UnknownVersion { family, .. } => self.excuse(family).await,
+            Hello::Foreign(_) => Ok(()),
+        }
+    }
+
     /// A server with TLS says nothing before it is spoken to. When there is
     /// no time left for another greeting, it is.
     async fn ask_for_tls(&mut self) -> Result<Hello, ConnectError> {
-        self.write(&tls_question::BYTES).await?;
+        self.write(&question::BYTES).await?;
         let Some(transport) = &mut self.transport else {
             return Err(self.closed(None));
         };

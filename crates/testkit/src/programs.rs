@@ -72,6 +72,12 @@ pub const PRINTING: Source = Source {
     text: include_str!("../programs/printing.py"),
 };
 
+/// A hundred frames deep, and five megabytes in them; prints `tick N`.
+pub const DEEP: Source = Source {
+    name: "deep.py",
+    text: include_str!("../programs/deep.py"),
+};
+
 /// Has other things under the names of built-in functions; prints `tick N`.
 pub const SHADOWING: Source = Source {
     name: "shadowing.py",

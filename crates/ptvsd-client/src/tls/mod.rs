@@ -11,14 +11,20 @@
 //! its certificate, and hand the certificate to [`verdict`], which alone
 //! decides, before a byte of ours goes through the channel.
 //!
+//! A server whose certificate is refused waits for our words all the same, and
+//! is left with those that it understands: where a reset comes out of a channel
+//! as an ordinary end (CPython from 3.10 on) it would wait for ever.
+//!
 //! **Architecture invariant:** a [`Transport`](crate::transport::Transport)
-//! leaves this module only with a verdict that allows it.
+//! leaves this module with a verdict that allows it, or inside of
+//! [`NotEstablished`], for a goodbye.
 
 mod certificate;
 #[cfg(feature = "legacy-tls")]
 mod legacy;
 mod modern;
 mod names;
+pub(crate) mod question;
 mod trust;
 mod verdict;
 
@@ -35,6 +41,7 @@ use crate::error::Stage;
 use crate::transport::{Tcp, Transport};
 use crate::{ConnectError, Target};
 use modern::Opening;
+use verdict::Unjudged;
 
 /// An encrypted channel: what was agreed, and why the server was believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +107,22 @@ enum Unshaken {
     Failed(String),
 }
 
+/// Why there is no channel.
+pub(crate) struct NotEstablished {
+    pub(crate) error: ConnectError,
+    /// The way to a server that was refused. The secret must not take it.
+    pub(crate) refused: Option<Box<dyn Transport>>,
+}
+
+impl From<ConnectError> for NotEstablished {
+    fn from(error: ConnectError) -> NotEstablished {
+        NotEstablished {
+            error,
+            refused: None,
+        }
+    }
+}
+
 /// How often a first message may be an unlucky one: each is with a chance of
 /// one in some hundreds.
 const MOST_UNLUCKY: u32 = 8;
@@ -111,7 +134,7 @@ pub(crate) async fn establish<D>(
     known: Option<Stack>,
     stage: &mut Stage,
     mut dial: impl FnMut() -> D,
-) -> Result<(Box<dyn Transport>, Stack, Channel), ConnectError>
+) -> Result<(Box<dyn Transport>, Stack, Channel), NotEstablished>
 where
     D: Future<Output = Result<Tcp, ConnectError>>,
 {
@@ -137,7 +160,9 @@ where
                 let (transport, channel) = judge(shaken, target).await?;
                 return Ok((transport, stack, channel));
             }
-            Err(Unshaken::NotTls(first)) => return Err(ConnectError::not_tls(target, &first)),
+            Err(Unshaken::NotTls(first)) => {
+                return Err(ConnectError::not_tls(target, &first).into());
+            }
             Err(Unshaken::Unlucky) if unlucky < MOST_UNLUCKY => unlucky += 1,
             Err(Unshaken::Unlucky) => {
                 failures.push("no first message that is safe to send".to_owned());
@@ -150,50 +175,42 @@ where
             }
         }
     }
-    Err(ConnectError::TlsHandshake {
-        target: target.clone(),
-        causes: failures,
-    })
+    let target = target.clone();
+    let causes = failures;
+    Err(ConnectError::TlsHandshake { target, causes }.into())
 }
 
 async fn judge(
     shaken: Shaken,
     target: &Target,
-) -> Result<(Box<dyn Transport>, Channel), ConnectError> {
-    let Shaken {
-        transport,
-        version,
-        cipher,
-        is_outdated,
-        chain,
-    } = shaken;
+) -> Result<(Box<dyn Transport>, Channel), NotEstablished> {
     let (options, host) = (target.tls.clone(), target.host.clone());
+    let chain = shaken.chain;
     // It reads files.
     let judged = tokio::task::spawn_blocking(move || {
         verdict::judge(&chain, &options, &host, std::time::SystemTime::now())
     });
-    let verdict = match judged.await {
-        Ok(verdict) => verdict,
-        Err(error) => Err(verdict::Unjudged::Roots(error.to_string())),
-    };
-    match verdict {
-        Ok((fingerprint, trusted)) => Ok((
-            transport,
-            Channel {
-                version,
-                cipher,
+    let target = target.clone();
+    let error = match judged.await {
+        Ok(Ok((fingerprint, trusted))) => {
+            let channel = Channel {
+                version: shaken.version,
+                cipher: shaken.cipher,
                 fingerprint,
                 trusted,
-                is_outdated,
-            },
-        )),
-        Err(verdict::Unjudged::Refused(refusal)) => Err(ConnectError::Untrusted {
-            target: target.clone(),
-            refusal,
-        }),
-        Err(verdict::Unjudged::Roots(cause)) => Err(ConnectError::TrustUnreadable {
-            target: target.clone(),
-            cause,
-        }),
-    }
+                is_outdated: shaken.is_outdated,
+            };
+            return Ok((shaken.transport, channel));
+        }
+        Ok(Err(Unjudged::Refused(refusal))) => ConnectError::Untrusted { target, refusal },
+        Ok(Err(Unjudged::Roots(cause))) => ConnectError::TrustUnreadable { target, cause },
+        Err(broken) => ConnectError::TrustUnreadable {
+            target,
+            cause: broken.to_string(),
+        },
+    };
+    Err(NotEstablished {
+        error,
+        refused: Some(shaken.transport),
+    })
 }
