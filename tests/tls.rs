@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use legacy_host::{Program, ProgramBuilder};
 use libtest_mimic::Arguments;
+use ptvsd_client::{StepKind, Target};
 use serde_json::{Value, json};
 use testkit::certificates::{Authority, Identity, NoOpenssl, Recipe, document};
+use testkit::client_session::ClientSession;
 use testkit::editor::{Editor, LocalCopy, SECRET, integer, named, start_program, string};
+use testkit::fault_proxy::{Death, FaultProxy};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::{DEEP, PRINT_LIMIT, Source, WORKING};
+use testkit::programs::{BUSY, DEEP, PRINT_LIMIT, Source, WORKING, all_move};
 use testkit::terminator::{Terminator, Versions};
 
 const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
@@ -23,6 +26,10 @@ const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
 const RELEASES: [&str; 5] = ["2.0.0", "2.2.0", "3.0.0", "3.1.0", "3.2.1"];
 /// Those that stand for their kind.
 const FEW: [(&str, u32, u32); 2] = [("2.2.0", 2, 7), ("3.2.1", 3, 6)];
+/// Those where reads and writes meet in other ways.
+const MANY: [(&str, u32, u32); 3] = [("2.2.0", 2, 7), ("3.0.0", 3, 6), ("3.2.1", 3, 6)];
+/// After so long without a stop there is none on its way.
+const CALM: Duration = Duration::from_secs(1);
 /// Of a refused attach: on a busy machine.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(6);
 
@@ -88,6 +95,24 @@ fn main() -> ExitCode {
         add("versions", |server| Box::pin(versions(server)));
         add("not verified", |server| Box::pin(not_verified(server)));
         add("the debugger dies", |server| Box::pin(dies(server)));
+        add("the link falls silent", |server| {
+            Box::pin(falls_silent(server))
+        });
+    }
+    for (release, major, minor) in MANY {
+        if let Some(server) = able(&matrix, release, major, minor) {
+            let (attaches, stops) = match matrix.is_full() {
+                true => (600, 1000),
+                false => (60, 100),
+            };
+            let name = format!("{attaches} attaches: {server}");
+            trials.push(trial(name, {
+                let server = server.clone();
+                move || many_attaches(server, attaches)
+            }));
+            let name = format!("{stops} busy stops: {server}");
+            trials.push(trial(name, move || busy_stops(server, stops)));
+        }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -780,17 +805,89 @@ async fn dies(server: Server) -> Result<()> {
         rests(&program)?;
     }
     let editor = Editor::start(Path::new(ADAPTER)).await?;
-    let Err(error) = attach(&editor, &target, &json!({"caFile": "/nowhere"}))
-        .await
-        .and_then(|response| match response.get("success") {
-            Some(Value::Bool(true)) => Ok(()),
-            _ => bail!("{response}"),
-        })
-    else {
-        bail!("attached without a file to trust");
-    };
-    ensure!(error.to_string().contains("/nowhere"), "{error}");
     accepted(&editor, &target, &tls).await?;
     editor.disconnect().await?;
     ticks(&program)
+}
+
+/// A far end that is gone and does not say so: the agent misses its debugger
+/// through TLS as well, with the program stopped.
+async fn falls_silent(server: Server) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let identity = document(folder.path(), "localhost")?;
+    let program = start_encrypted(&server, &WORKING, &identity)?;
+    let tls = json!({"caFile": identity.certificate});
+    let copy = LocalCopy::of(&WORKING)?;
+    let link = FaultProxy::start((LOOPBACK, program.port()).into()).await?;
+    let editor = Editor::start(Path::new(ADAPTER)).await?;
+    let over_link = target("localhost", link.port());
+    editor
+        .attach_with(&program, json!({"target": over_link, "tls": tls}))
+        .await?;
+    editor
+        .set_breakpoints(&copy.path(), &[WORKING.line("call")])
+        .await?;
+    editor.configured().await?;
+    editor.stopped("breakpoint").await?;
+    link.die(Death::Silence);
+    ticks(&program)?;
+    rests(&program)?;
+
+    let editor = Editor::start(Path::new(ADAPTER)).await?;
+    accepted(&editor, &target("localhost", program.port()), &tls).await?;
+    editor.disconnect().await?;
+    ticks(&program)
+}
+
+/// The legacy client's own target, with the document's certificate.
+fn client_target(program: &Program, identity: &Identity) -> Result<Target> {
+    let mut target: Target = target("localhost", program.port()).parse()?;
+    target.tls.ca_file = Some(identity.certificate.clone());
+    Ok(target)
+}
+
+async fn many_attaches(server: Server, attaches: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let identity = document(folder.path(), "localhost")?;
+    let program = start_encrypted(&server, &WORKING, &identity)?;
+    let target = client_target(&program, &identity)?;
+    for attach in 0..attaches {
+        let session = ClientSession::attach_at(&target, true).await;
+        let session = session.with_context(|| format!("after {attach}"))?;
+        session
+            .detach()
+            .await
+            .with_context(|| format!("after {attach}"))?;
+    }
+    ticks(&program)?;
+    rests(&program)
+}
+
+/// Eight busy threads, resumed or stepped as soon as one has stopped.
+async fn busy_stops(server: Server, stops: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let identity = document(folder.path(), "localhost")?;
+    let program = start_encrypted(&server, &BUSY, &identity)?;
+    program.wait_for_line("counts", PRINT_LIMIT)?;
+    let target = client_target(&program, &identity)?;
+    let mut session = ClientSession::attach_at(&target, true).await?;
+    let (hit, _) = session.breakpoint(program.script(), BUSY.line("hit")).await;
+    for stop in 0..stops {
+        let (thread, _) = session
+            .stopped()
+            .await
+            .with_context(|| format!("after {stop} stops"))?;
+        if stop % 5 == 0 {
+            session.step(thread, StepKind::Over).await?;
+        } else {
+            session.go_on(thread).await?;
+        }
+    }
+    session.debuggee.remove_breakpoint(hit);
+    while let Some((thread, _)) = session.stopped_within(CALM).await? {
+        session.go_on(thread).await?;
+    }
+    all_move(&program).context("still attached")?;
+    session.detach().await?;
+    all_move(&program).context("detached")
 }

@@ -40,6 +40,10 @@ pub struct ClientSession {
     holds: bool,
 }
 
+fn target(server: SocketAddr) -> Result<Target> {
+    Ok(format!("tcp://{SECRET}@{server}").parse()?)
+}
+
 impl ClientSession {
     /// Attaches, lets the program run on, and waits until breakpoints stop.
     ///
@@ -47,7 +51,7 @@ impl ClientSession {
     ///
     /// When it fails, or the agent did not get in although it was to.
     pub async fn attach(port: u16, agent: bool) -> Result<ClientSession> {
-        ClientSession::begin((Ipv4Addr::LOCALHOST, port).into(), agent, false).await
+        ClientSession::attach_to((Ipv4Addr::LOCALHOST, port).into(), agent).await
     }
 
     /// The same for any server.
@@ -56,7 +60,16 @@ impl ClientSession {
     ///
     /// When it fails, or the agent did not get in although it was to.
     pub async fn attach_to(server: SocketAddr, agent: bool) -> Result<ClientSession> {
-        ClientSession::begin(server, agent, false).await
+        ClientSession::attach_at(&target(server)?, agent).await
+    }
+
+    /// The same by any target.
+    ///
+    /// # Errors
+    ///
+    /// When it fails, or the agent did not get in although it was to.
+    pub async fn attach_at(target: &Target, agent: bool) -> Result<ClientSession> {
+        ClientSession::begin(target, agent, false).await
     }
 
     /// Attaches to a program that runs, and stays where that stops it.
@@ -67,20 +80,19 @@ impl ClientSession {
     /// program does not stop.
     pub async fn attach_and_hold(port: u16, agent: bool) -> Result<(ClientSession, StoppedThread)> {
         let server = (Ipv4Addr::LOCALHOST, port).into();
-        let mut session = ClientSession::begin(server, agent, true).await?;
+        let mut session = ClientSession::begin(&target(server)?, agent, true).await?;
         let (thread, reason) = session.stopped().await?;
         ensure!(reason == StopReason::Attached, "{reason:?}");
         Ok((session, thread))
     }
 
-    async fn begin(server: SocketAddr, agent: bool, holds: bool) -> Result<ClientSession> {
-        let target: Target = format!("tcp://{SECRET}@{server}").parse()?;
+    async fn begin(target: &Target, agent: bool, holds: bool) -> Result<ClientSession> {
         let options = AttachOptions {
             redirect_output: true,
             agent,
             ..AttachOptions::default()
         };
-        let (debuggee, events) = ptvsd_client::attach(&target, &options, PATIENCE).await?;
+        let (debuggee, events) = ptvsd_client::attach(target, &options, PATIENCE).await?;
         let mut session = ClientSession {
             debuggee,
             events,

@@ -35,18 +35,34 @@ def install():
     debugger.DONT_DEBUG.append(OWN_FILE)
     locked(debugger.send_lock, take_over_unsent)
     end_dead_loops()
-    in_background(watch_first_moments)
+    in_background(watch)
 
 
-def watch_first_moments():
+# Seconds.
+BETWEEN_LOOKS = 0.25
+
+
+def watch():
     """Until the debugger's next command the server's loop is in its old `recv`,
-    and would not notice the debugger's end."""
+    and would not notice the debugger's end. Afterwards, only where the system
+    does not tell that a debugger is silent."""
     waited = 0
     while not wire.is_read and not world.closed:
         if waited > patience or wire.has_ended():
             return end_of_debugger()
         pause(0.005)
         waited += 0.005
+    waited, words = 0, wire.words
+    while wire.is_watched and not world.closed:
+        # Not the time of day: a program that was stopped whole has heard
+        # nothing meanwhile.
+        pause(BETWEEN_LOOKS)
+        waited += BETWEEN_LOOKS
+        if words != wire.words:
+            waited, words = 0, wire.words
+        elif waited > patience:
+            # Who reads or writes there finds the end of it.
+            return wire.end()
 
 
 def take_over_unsent():

@@ -19,6 +19,10 @@ class Wire(object):
         self.writer = None
         # Whether the server's loop reads here, and no more from the socket.
         self.is_read = False
+        # How often the debugger has said something since.
+        self.words = 0
+        # Whether its silence is noticed by `watch`, and not by the system.
+        self.is_watched = False
 
     def prepare(self):
         """Sets the options of the socket; each where there is such a thing."""
@@ -46,8 +50,10 @@ class Wire(object):
             if hasattr(self.socket, 'getpeercert'):
                 # TLS tries again by itself whatever the system gives up.
                 raise TypeError
-            # The system's own limits. With Python 2's, a call fails that began
-            # before they were set and goes on with them.
+            # The system's own limits. With Python's, a call of another thread
+            # fails that began before they were set and goes on with them; and
+            # TLS is not safe with them: a read and a write at once, of which
+            # one is to be tried again, take each other's reason for that.
             pack = sys.modules['struct'].pack
             if sys.platform == 'win32':
                 limit = pack('i', seconds * 1000)
@@ -57,7 +63,7 @@ class Wire(object):
                 option = getattr(socket, option)
                 self.socket.setsockopt(socket.SOL_SOCKET, option, limit)
         except Exception:
-            self.socket.settimeout(patience)
+            self.is_watched = True
 
     def close_on_exec(self):
         """Python 2 lets every program that it starts inherit the socket."""
@@ -70,7 +76,11 @@ class Wire(object):
         """Whether there is nothing more to read. Takes nothing away."""
         try:
             flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
-            return not self.socket.recv(1, flags)
+            # Below TLS, if there is any.
+            below = getattr(self.socket, '_sock', None)
+            if below is not None:
+                return not below.recv(1, flags)
+            return not socket.socket.recv(self.socket, 1, flags)
         except Exception:
             error = sys.exc_info()[1]
             return bool(error.args) and error.args[0] == ECONNRESET
@@ -87,6 +97,7 @@ class Wire(object):
                 break
             if not data:
                 break
+            self.words += 1
             return data
         end_of_debugger()
         raise socket.error('ptvsd-bridge has gone')

@@ -44,6 +44,15 @@ def wait_until(condition, what):
         time.sleep(0.001)
 
 
+def clear_stepping():
+    """A command that does nothing: of thread 0."""
+    if not is_json:
+        return to_bytes('clst') + struct.pack('!q', 0)
+    text = ('{"type": "request", "seq": 9, "command": "legacyClearStepping", '
+            '"arguments": {"threadId": 0}}')
+    return to_bytes('Content-Length: %d\r\n\r\n%s' % (len(text), text))
+
+
 class PretendedSocket(object):
     """Remembers what is sent, and gives what the test has put in."""
 
@@ -54,6 +63,7 @@ class PretendedSocket(object):
         self.refuses = False
         self.is_shut = False
         self.is_closed = False
+        self.timeouts = []
         # A number that may be replaced in a child.
         self.reading, self.writing = os.pipe()
 
@@ -99,7 +109,7 @@ class PretendedSocket(object):
         pass
 
     def settimeout(self, seconds):
-        pass
+        self.timeouts.append(seconds)
 
     def give_back(self):
         for number in (self.reading, self.writing):
@@ -392,11 +402,7 @@ class Replacing(Session):
         self.assertFalse('b' in table)
 
 
-class TheWire(Session):
-    def setUp(self):
-        Session.setUp(self)
-        self.install()
-
+class Reading(Session):
     def read_all(self):
         """The server's own thread."""
         reader = threading.Thread(target=self.loop.loop)
@@ -410,6 +416,38 @@ class TheWire(Session):
         self.assertTrue(self.socket.is_closed)
         self.assertTrue(self.world.finished)
         self.assertFalse(OWN_NAME in names)
+
+
+class TheWatch(Reading):
+    """Where the system does not tell that the debugger is silent."""
+
+    def setUp(self):
+        Reading.setUp(self)
+        # Such a socket is one of TLS.
+        self.socket.getpeercert = lambda: None
+        self.install()
+        self.agent['BETWEEN_LOOKS'] = 0.01
+        self.agent['patience'] = 0.2
+
+    def test_a_call_under_way_is_left_alone(self):
+        self.assertEqual(self.socket.timeouts, [])
+
+    def test_a_debugger_that_is_silent_is_missed(self):
+        self.assert_over(self.read_all())
+
+    def test_a_debugger_that_speaks_is_not(self):
+        reader = self.read_all()
+        for _ in range(40):
+            time.sleep(0.01)
+            self.socket.put(clear_stepping())
+        self.assertFalse(self.world.closed)
+        self.assert_over(reader)
+
+
+class TheWire(Reading):
+    def setUp(self):
+        Reading.setUp(self)
+        self.install()
 
     def test_sends_a_message_as_one(self):
         names['report_step_finished'](7)
