@@ -14,7 +14,9 @@ use testkit::client_session::ClientSession;
 use testkit::editor::{Editor, SECRET, array, integer, start_program, string};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::{PRINT_LIMIT, RAISING, Source, THROWING, THROWING_BROKEN, THROWING_PARTS};
+use testkit::programs::{
+    PRINT_LIMIT, RAISING, Source, THROWING, THROWING_BROKEN, THROWING_HESITANTLY, THROWING_PARTS,
+};
 use tokio::time::timeout;
 
 const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
@@ -75,30 +77,20 @@ impl Case {
                 trial(format!("{}: {}, {with}", $name, self.server), move || $test(case))
             }),*]};
         }
-        let mut trials = trials![
+        trials![
             "uncaught exceptions" => uncaught,
             "raised exceptions" => raised,
             "an exception that ends the program" => the_end,
             "exits" => exits,
             "an exception in another thread" => in_another_thread,
+            "filters are changed" => filters_are_changed,
+            "filters that the server is slow to take up" => filters_are_slow,
             "sources elsewhere or nowhere" => sources_elsewhere,
             "options by name" => options_by_name,
             "nobody finds the handlers" => nobody_finds_handlers,
             "detach while handlers are wanted" => detach_while_handlers_are_wanted,
             "disconnect among exceptions" => disconnect_among_exceptions,
-        ];
-        if self.agent {
-            trials.extend(trials!["filters are changed" => filters_are_changed,]);
-        } else {
-            // Now and then a bare server asks for no handlers and stops for
-            // nothing in its first moments; why, nobody knows yet.
-            eprintln!(
-                "LEFT OUT: filters are changed: {}, no agent: a bare server may not see an \
-                 exception right after the attach",
-                self.server
-            );
-        }
-        trials
+        ]
     }
 
     fn is_python_2(&self) -> bool {
@@ -131,7 +123,16 @@ struct Session {
 
 impl Session {
     async fn start(case: &Case, more: Value, filters: &[&str]) -> Result<Session> {
-        let (program, parts) = start_throwing(&case.server)?;
+        Session::start_source(case, &THROWING, more, filters).await
+    }
+
+    async fn start_source(
+        case: &Case,
+        source: &Source,
+        more: Value,
+        filters: &[&str],
+    ) -> Result<Session> {
+        let (program, parts) = start_source(&case.server, source)?;
         let editor = Editor::start(Path::new(ADAPTER)).await?;
         let mut configuration = json!({"agent": case.agent});
         if let (Value::Object(all), Value::Object(more)) = (&mut configuration, more) {
@@ -245,12 +246,16 @@ impl Stop {
 }
 
 fn start_throwing(server: &Server) -> Result<(Program, tempfile::TempDir)> {
+    start_source(server, &THROWING)
+}
+
+fn start_source(server: &Server, script: &Source) -> Result<(Program, tempfile::TempDir)> {
     let parts = tempfile::tempdir()?;
     for source in [THROWING_PARTS, THROWING_BROKEN] {
         std::fs::write(parts.path().join(source.name), source.text)?;
     }
     let program = ProgramBuilder::new(&server.python, server.release)
-        .source(THROWING.name, THROWING.text)
+        .source(script.name, script.text)
         .env("PYTHONPATH", parts.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .secret(Some(SECRET))
@@ -521,6 +526,24 @@ async fn filters_are_changed(case: Case) -> Result<()> {
         session
             .goes_through("unhandled")
             .with_context(|| format!("round {round}"))?;
+    }
+    session.editor.disconnect().await
+}
+
+/// What the editor was told is so: the very next exception stops.
+async fn filters_are_slow(case: Case) -> Result<()> {
+    let session =
+        Session::start_source(&case, &THROWING_HESITANTLY, json!({}), &["uncaught"]).await?;
+    for round in 0..3 {
+        let stop = session
+            .stops("unhandled")
+            .await
+            .with_context(|| format!("round {round}"))?;
+        stop.is_at("unhandled", &THROWING_HESITANTLY, "unhandled")?;
+        session.choose(&[]).await?;
+        session.goes_on(&stop, "unhandled").await?;
+        session.goes_through("unhandled")?;
+        session.choose(&["uncaught"]).await?;
     }
     session.editor.disconnect().await
 }

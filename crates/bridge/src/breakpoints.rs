@@ -1,8 +1,7 @@
 //! Breakpoints: the editor's, and what became of each in the program.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
-use dap_wire::RawRequest;
 use dap_wire::events::{self, BreakpointBody};
 use dap_wire::requests::{
     SetBreakpoints, SetBreakpointsArguments, SetBreakpointsResponse, SetFunctionBreakpoints,
@@ -14,8 +13,8 @@ use ptvsd_client::Binding;
 use ptvsd_wire::{BreakpointCondition, BreakpointId, Language, PassCount, SetBreakpoint};
 
 use crate::answer::Answer;
+use crate::changes::Change;
 use crate::files::{Files, Remote};
-use crate::lines::{self, KnownLines};
 use crate::session::{Phase, Session};
 
 /// All breakpoints of a session, by source file.
@@ -27,30 +26,6 @@ pub(crate) struct Breakpoints {
     /// has replaced.
     sent: HashMap<BreakpointId, i64>,
     next_sent: i64,
-    /// Which lines of a file have code, as far as that was asked for.
-    known_lines: HashMap<String, KnownLines>,
-    /// What is to be done with a file's breakpoints, in its order, when it is
-    /// known which lines have code. The first is waiting for that.
-    waiting: BTreeMap<String, VecDeque<Change>>,
-    /// Requests that must not overtake those changes.
-    held: Vec<RawRequest>,
-}
-
-/// What happens to the breakpoints of a file.
-enum Change {
-    /// The editor sets these lines, in Python's counting, instead.
-    Set(Vec<i64>, Answer<SetBreakpoints>),
-    /// They were set before a program was attached.
-    Send,
-}
-
-impl std::fmt::Debug for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Change::Set(lines, _) => f.debug_tuple("Set").field(lines).finish(),
-            Change::Send => f.write_str("Send"),
-        }
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -94,9 +69,6 @@ impl Default for Breakpoints {
             next_id: 1,
             sent: HashMap::new(),
             next_sent: first_number(),
-            known_lines: HashMap::new(),
-            waiting: BTreeMap::new(),
-            held: Vec::new(),
         }
     }
 }
@@ -123,32 +95,6 @@ impl Breakpoints {
             let found = breakpoints.iter().any(|breakpoint| breakpoint.id == *id);
             found.then(|| (*id, path.clone()))
         })
-    }
-
-    /// Whether there are some that take effect only when a file was read.
-    pub(crate) fn are_changing(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// This request is for after that.
-    pub(crate) fn hold(&mut self, request: RawRequest) {
-        self.held.push(request);
-    }
-
-    /// Nothing waits for a file any more: the session is over.
-    pub(crate) fn give_up_changes(&mut self) {
-        self.waiting.clear();
-    }
-
-    /// The line of a breakpoint, and whether it can hit there.
-    fn place(&self, path: &str, line: i64) -> (i64, bool) {
-        match self.known_lines.get(path) {
-            None => (line, true),
-            Some(known) => match known.at_or_after(line) {
-                Some(moved) => (moved, true),
-                None => (line, false),
-            },
-        }
     }
 
     fn get_mut(&mut self, path: &str, id: i64) -> Option<&mut Breakpoint> {
@@ -181,71 +127,16 @@ impl Session {
         self.change(path, Change::Set(lines, answer));
     }
 
-    /// Changes of one file take effect in the order in which they are asked
-    /// for, however long it takes to read it.
-    fn change(&mut self, path: String, change: Change) {
-        let waiting = self.breakpoints.waiting.entry(path.clone()).or_default();
-        waiting.push_back(change);
-        if waiting.len() == 1 {
-            self.next_change(path);
-        }
-    }
-
-    fn next_change(&mut self, path: String) {
-        let known = self.breakpoints.known_lines.get(&path).cloned();
-        let next = self.breakpoints.waiting.get(&path).and_then(|w| w.front());
-        if matches!(next, Some(Change::Set(lines, _)) if lines.is_empty()) {
-            return self.lines_known(path, known);
-        }
-        let language = match &self.phase {
-            Phase::Attached(program) => program.debuggee.attached().major,
-            // Where they go is found out when there is a program.
-            _ => return self.lines_known(path, None),
-        };
-        let language = python_source::Language::of_version(language);
-        let read = lines::read(path.clone(), language, known);
-        self.when_done(read, move |session, known| session.lines_known(path, known));
-    }
-
-    fn lines_known(&mut self, path: String, known: Option<KnownLines>) {
-        match known {
-            Some(known) => self.breakpoints.known_lines.insert(path.clone(), known),
-            None => self.breakpoints.known_lines.remove(&path),
-        };
-        let waiting = self.breakpoints.waiting.get_mut(&path);
-        let change = waiting.and_then(VecDeque::pop_front);
-        let has_more = self
-            .breakpoints
-            .waiting
-            .get(&path)
-            .is_some_and(|waiting| !waiting.is_empty());
-        if !has_more {
-            self.breakpoints.waiting.remove(&path);
-        }
-        match change {
-            Some(Change::Set(lines, answer)) => self.set_lines(&path, lines, answer),
-            Some(Change::Send) => self.move_and_send(&path),
-            None => {}
-        }
-        if has_more {
-            self.next_change(path);
-        } else if !self.breakpoints.are_changing() {
-            self.dispatch_held();
-        }
-    }
-
-    /// What was held back is done now, in its order.
-    pub(crate) fn dispatch_held(&mut self) {
-        for request in std::mem::take(&mut self.breakpoints.held) {
-            self.dispatch(request);
-        }
-    }
-
-    fn set_lines(&mut self, path: &str, lines: Vec<i64>, answer: Answer<SetBreakpoints>) {
+    pub(crate) fn set_lines(
+        &mut self,
+        path: &str,
+        lines: Vec<i64>,
+        answer: Answer<SetBreakpoints>,
+    ) {
         let mut old = self.breakpoints.sources.remove(path).unwrap_or_default();
         let mut new = Vec::new();
         for line in lines {
-            let (line, has_code) = self.breakpoints.place(path, line);
+            let (line, has_code) = self.changes.place(path, line);
             let kept = old
                 .iter()
                 .position(|old| (old.line, old.has_code) == (line, has_code));
@@ -279,11 +170,11 @@ impl Session {
     }
 
     /// Breakpoints that were set when nobody knew which lines have code.
-    fn move_and_send(&mut self, path: &str) {
+    pub(crate) fn move_and_send(&mut self, path: &str) {
         let before = self.statuses(path);
         let mut of_source = self.breakpoints.sources.remove(path).unwrap_or_default();
         for breakpoint in &mut of_source {
-            let (line, has_code) = self.breakpoints.place(path, breakpoint.line);
+            let (line, has_code) = self.changes.place(path, breakpoint.line);
             breakpoint.line = line;
             breakpoint.has_code = has_code;
             breakpoint.status = before_sending(path, has_code);
@@ -322,7 +213,7 @@ impl Session {
             .sources
             .iter()
             // Those that are about to change are sent then.
-            .filter(|(path, _)| !self.breakpoints.waiting.contains_key(*path))
+            .filter(|(path, _)| !self.changes.concern(path))
             .filter(|(_, breakpoints)| {
                 breakpoints.iter().any(|breakpoint| {
                     let sent = breakpoint.sent.as_ref();

@@ -14,8 +14,8 @@ use crate::session::Session;
 
 impl Session {
     pub(crate) fn dispatch(&mut self, request: RawRequest) {
-        if self.breakpoints.are_changing() && must_follow_breakpoints(&request.command) {
-            return self.breakpoints.hold(request);
+        if self.changes.are_under_way() && must_follow_breakpoints(&request.command) {
+            return self.changes.hold(request);
         }
         match request.command.as_str() {
             // The session.

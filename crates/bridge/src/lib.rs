@@ -26,6 +26,7 @@
 mod answer;
 mod attach;
 mod breakpoints;
+mod changes;
 mod configuration;
 mod dispatch;
 mod errors;

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::Failure;
 use crate::breakpoints::Breakpoints;
+use crate::changes::Changes;
 use crate::configuration::Environment;
 use crate::exceptions::Exceptions;
 use crate::program::Program;
@@ -52,6 +53,7 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     pub(crate) editor: Editor,
     pub(crate) breakpoints: Breakpoints,
+    pub(crate) changes: Changes,
     /// Which exceptions stop.
     pub(crate) exceptions: Exceptions,
     /// The editor has set its breakpoints.
@@ -145,6 +147,7 @@ pub async fn serve(
         phase: Phase::Idle,
         editor: Editor::default(),
         breakpoints: Breakpoints::default(),
+        changes: Changes::default(),
         exceptions: Exceptions::default(),
         configured: false,
         environment,
@@ -280,7 +283,7 @@ impl Session {
         };
         let _ = timeout(ANSWER_LIMIT, answers).await;
         self.tasks.clear();
-        self.breakpoints.give_up_changes();
+        self.changes.give_up();
         self.dispatch_held();
         let _ = timeout(LAST_WORDS, self.outbox.flushed()).await;
     }

@@ -97,6 +97,16 @@ pub const THROWING: Source = Source {
     text: include_str!("../programs/throwing.py"),
 };
 
+/// Like [`THROWING`], under a server that is slow to take up which exceptions
+/// stop.
+pub const THROWING_HESITANTLY: Source = Source {
+    name: "throwing_hesitantly.py",
+    text: concat!(
+        include_str!("../programs/hesitate.py"),
+        include_str!("../programs/throwing.py")
+    ),
+};
+
 /// A module of [`THROWING`].
 pub const THROWING_PARTS: Source = Source {
     name: "throwing_parts.py",

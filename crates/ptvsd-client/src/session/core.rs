@@ -13,6 +13,7 @@ use super::handlers::Handlers;
 use super::leave::Leaving;
 use super::output::OutputFilter;
 use super::settle::Resuming;
+use super::taken_up::Questions;
 use super::work::Work;
 use super::{Binding, Ended, Epoch, Op, SessionEvent, StopReason, StoppedThread};
 use crate::{EvaluateError, SessionOver};
@@ -49,6 +50,7 @@ pub(super) struct Core {
     pub(super) leaving: Option<Leaving>,
     pub(super) breakpoints: HashMap<BreakpointId, LiveBreakpoint>,
     pub(super) handlers: Handlers,
+    pub(super) questions: Questions,
     pub(super) ended: Option<Ended>,
     /// The server has done all that an attach makes it do. Before that, a
     /// detach is undone by the rest of the attach, and the program freezes.
@@ -147,6 +149,7 @@ impl Core {
             leaving: None,
             breakpoints: HashMap::new(),
             handlers: Handlers::default(),
+            questions: Questions::default(),
             ended: None,
             attach_complete: false,
             bindings: HashMap::new(),
@@ -259,7 +262,7 @@ impl Core {
                 ..
             } => self.command_failed(&command, &failure, now),
             Event::Answered { command, .. } => tracing::trace!(%command, "answered"),
-            Event::HitCount { .. } => self.commands_taken_up(now),
+            Event::HitCount { .. } => self.question_answered(now),
             Event::LineSet { .. } | Event::ModulesChanged | Event::Unknown(_) => {
                 tracing::debug!(?event, "not asked for");
             }
@@ -355,6 +358,7 @@ impl Core {
         self.work = Work::default();
         self.resuming = None;
         self.bindings.clear();
+        self.handlers.forget_who_waits();
         self.ended = Some(how.clone());
         self.events.push(SessionEvent::Ended(how));
     }

@@ -1122,6 +1122,91 @@ fn an_answer_is_not_forgotten_before_its_thread_has_read_it() {
     assert_eq!(s.sent().len(), 1);
 }
 
+/// As [`uncaught_stops`], for somebody who waits for it.
+fn uncaught_stops_when() -> (Op, oneshot::Receiver<()>) {
+    let (answer, told) = oneshot::channel();
+    let Op::SetExceptions { default, named, .. } = uncaught_stops() else {
+        unreachable!()
+    };
+    let op = Op::SetExceptions {
+        default,
+        named,
+        reply: answer,
+    };
+    (op, told)
+}
+
+#[test]
+fn what_stops_is_done_when_the_server_has_taken_it_up() {
+    let mut s = Session::running(Dialect::V8, &[MAIN]);
+    let (op, mut first) = uncaught_stops_when();
+    s.asks(op);
+    let sent = s.sent();
+    assert!(
+        matches!(
+            sent.as_slice(),
+            [Command::SetExceptionInfo { .. }, question] if *question == IS_IT_TAKEN_UP
+        ),
+        "{sent:?}"
+    );
+    // That comes before it is done.
+    s.hears(Event::Answered {
+        request: 6,
+        command: "legacySetExceptionInfo".into(),
+        failure: None,
+    });
+    let (op, mut second) = uncaught_stops_when();
+    s.asks(op);
+    assert!(waits(&mut first));
+    s.hears(taken_up());
+    assert_eq!(first.try_recv(), Ok(()));
+    assert!(waits(&mut second));
+    // It has come to the question, whatever became of it.
+    s.hears(Event::Answered {
+        request: 9,
+        command: "legacyGetBreakpointHitCount".into(),
+        failure: Some("RuntimeError".into()),
+    });
+    assert_eq!(second.try_recv(), Ok(()));
+}
+
+#[test]
+fn what_stops_is_not_waited_for_for_ever() {
+    for (dialect, milliseconds) in [
+        // They cannot say it.
+        (Dialect::V2, 100),
+        (Dialect::V4, 100),
+        (Dialect::V6, 1000),
+    ] {
+        let mut s = Session::running(dialect, &[MAIN]);
+        let (op, mut done) = uncaught_stops_when();
+        s.asks(op);
+        s.after(milliseconds - 1);
+        assert!(waits(&mut done), "{dialect}");
+        s.after(1);
+        assert_eq!(done.try_recv(), Ok(()), "{dialect}");
+    }
+    let mut s = Session::running(Dialect::V6, &[MAIN]);
+    let (op, mut done) = uncaught_stops_when();
+    s.asks(op);
+    s.detach();
+    assert!(done.try_recv() == Err(TryRecvError::Closed));
+}
+
+#[test]
+fn a_detach_waits_for_the_answer_to_its_own_question() {
+    let mut s = Session::running(Dialect::V6, &[MAIN]);
+    let (op, _done) = uncaught_stops_when();
+    s.asks(op);
+    s.detach();
+    s.hears(taken_up());
+    s.after(300);
+    assert!(!s.sent().contains(&Command::Detach));
+    s.hears(taken_up());
+    s.after(200);
+    assert_eq!(s.sent().last(), Some(&Command::Detach));
+}
+
 #[test]
 fn a_thread_that_waits_for_handlers_is_answered_before_a_detach() {
     let mut s = with_handlers_wanted(Dialect::V6, "/srv/a.py");

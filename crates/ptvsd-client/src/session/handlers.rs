@@ -10,6 +10,10 @@
 //! one that its thread has not read yet; the exception is then taken for one
 //! that nothing handles ("answers that are forgotten"). So that is not said
 //! straight after an answer.
+//!
+//! Nor does it hold as soon as it was said: a program that runs may raise
+//! before the server has taken it up ("exceptions that come before their
+//! mode"). Whoever has said what stops is told when it does.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,6 +24,7 @@ use tokio::time::Instant;
 
 use super::SessionEvent;
 use super::core::{Core, earliest};
+use super::taken_up::TakenUp;
 
 /// How long the consumer may take to find out what a file handles. A thread of
 /// the program stands still for so long.
@@ -28,6 +33,9 @@ const LIMIT: Duration = Duration::from_secs(1);
 const READING: Duration = Duration::from_millis(100);
 /// How long at most that may keep what is to be said, when more threads ask.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the server may take to take up what stops. Its command loop does
+/// so at once, unless it executes something in a module.
+const TAKE_UP_LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Handlers {
@@ -35,8 +43,10 @@ pub(super) struct Handlers {
     exceptions: Option<Exceptions>,
     /// Since when the server is to be told so.
     untold: Option<Instant>,
-    /// Who wants to know when it was.
+    /// Who wants to know when it has taken that up.
     telling: Vec<oneshot::Sender<()>>,
+    /// What it was told and has not taken up yet, as far as is known.
+    told: Vec<Told>,
     /// When a thread was last answered that may not have read the answer.
     answered: Option<Instant>,
     open: Vec<Open>,
@@ -60,6 +70,14 @@ impl Exceptions {
     }
 }
 
+/// What stops was told, and somebody wants to know when it does.
+#[derive(Debug)]
+struct Told {
+    taken_up: TakenUp,
+    limit: Instant,
+    replies: Vec<oneshot::Sender<()>>,
+}
+
 /// A request that is not answered yet.
 #[derive(Debug)]
 struct Open {
@@ -71,6 +89,12 @@ impl Handlers {
     /// Whether an exception may stop a thread.
     pub(super) fn can_stop(&self) -> bool {
         self.exceptions.as_ref().is_some_and(Exceptions::can_stop)
+    }
+
+    /// Nobody is told any more that something has been taken up.
+    pub(super) fn forget_who_waits(&mut self) {
+        self.telling.clear();
+        self.told.clear();
     }
 
     /// When what stops can be told, if not at once.
@@ -106,13 +130,37 @@ impl Core {
         }
         self.handlers.untold = None;
         self.handlers.given_up.clear();
-        for reply in self.handlers.telling.drain(..) {
-            let _ = reply.send(());
-        }
         let Exceptions { default, named } = self.handlers.exceptions.clone()?;
         self.commands
             .push(Command::SetExceptionInfo { default, named });
+        let mut replies = std::mem::take(&mut self.handlers.telling);
+        replies.retain(|reply| !reply.is_closed());
+        if !replies.is_empty() {
+            let taken_up = self.ask_if_taken_up(now);
+            self.handlers.told.push(Told {
+                taken_up,
+                limit: now + TAKE_UP_LIMIT,
+                replies,
+            });
+        }
         None
+    }
+
+    /// Says that what was told is taken up, if it is, or will not be known to
+    /// be. Returns when to look again.
+    fn advance_told(&mut self, now: Instant) -> Option<Instant> {
+        let mut wake = None;
+        for told in std::mem::take(&mut self.handlers.told) {
+            if now < told.limit && !self.is_taken_up(told.taken_up, now) {
+                earliest(&mut wake, Some(told.taken_up.time().unwrap_or(told.limit)));
+                self.handlers.told.push(told);
+            } else {
+                for reply in told.replies {
+                    let _ = reply.send(());
+                }
+            }
+        }
+        wake
     }
 
     /// A thread has raised, and waits.
@@ -164,13 +212,14 @@ impl Core {
             }
         }
         earliest(&mut wake, self.tell_exceptions(now));
+        earliest(&mut wake, self.advance_told(now));
         wake
     }
 
     /// We are leaving: nobody waits any more.
     pub(super) fn answer_open_handlers(&mut self, now: Instant) {
         self.handlers.untold = None;
-        self.handlers.telling.clear();
+        self.handlers.forget_who_waits();
         for open in std::mem::take(&mut self.handlers.open) {
             self.say_all_is_handled(open.file, now);
         }

@@ -20,11 +20,10 @@ use tokio::time::Instant;
 use super::Ended;
 use super::core::{Core, ThreadState};
 use super::settle::Settled;
+use super::taken_up::TakenUp;
 
 /// How long threads are waited for before the detach is sent all the same.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
-/// How long a server that cannot say it is given to take up commands.
-const TAKE_UP: Duration = Duration::from_millis(100);
 /// How long a thread that was just resumed is given to wake.
 const WAKE_LIMIT: Duration = Duration::from_millis(250);
 /// For how long nothing is heard of a thread on its way into a stop before
@@ -48,14 +47,12 @@ const LOOP_END_LIMIT: Duration = Duration::from_secs(2);
 const LOOP_CLOSE_LIMIT: Duration = Duration::from_millis(500);
 /// How often a detach that failed in the server is sent again.
 const RETRIES: u32 = 3;
-/// Its hits are asked for because a server answers that at once. No
-/// breakpoint has this number, and none needs to.
-const NO_BREAKPOINT: BreakpointId = BreakpointId(-1);
 
 // The names under which the JSON dialects answer.
 const DETACH: &str = "legacyDetach";
 const EXECUTE: &str = "legacyExecuteText";
 const ENUMERATE_CHILDREN: &str = "legacyEnumChildren";
+const HIT_COUNT: &str = "legacyGetBreakpointHitCount";
 
 #[derive(Debug)]
 pub(super) struct Leaving {
@@ -90,16 +87,6 @@ enum Phase {
     EndingLoop(Instant),
     /// Confirmed; threads may still have something to say, until this time.
     Lingering(Instant),
-}
-
-/// Whether the server has taken up the commands so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TakenUp {
-    Yes,
-    /// At this time, as a rule.
-    At(Instant),
-    /// When it says so.
-    Asked,
 }
 
 impl Leaving {
@@ -169,13 +156,7 @@ impl Core {
         self.stop_nothing();
         // After that: it makes the server forget the answers before it.
         self.answer_open_handlers(now);
-        let taken_up = if self.dialect.has_pass_counts() {
-            self.commands
-                .push(Command::GetBreakpointHitCount(NO_BREAKPOINT));
-            TakenUp::Asked
-        } else {
-            TakenUp::At(now + TAKE_UP)
-        };
+        let taken_up = self.ask_if_taken_up(now);
         if let Some(leaving) = &mut self.leaving {
             leaving.restless = restless;
             leaving.quiet_since = now;
@@ -211,16 +192,13 @@ impl Core {
         self.forget_marks();
     }
 
-    /// The server has answered the last question of [`Core::begin_leaving`].
-    pub(super) fn commands_taken_up(&mut self, now: Instant) {
-        if let Some(Leaving {
-            phase: Phase::Settling { taken_up, .. },
-            quiet_since,
-            ..
-        }) = &mut self.leaving
+    /// The server has answered a question: from now on nothing begins to
+    /// stop, if it is that of [`Core::begin_settling`].
+    pub(super) fn leaving_is_taken_up(&mut self, answered: TakenUp, now: Instant) {
+        if let Some(leaving) = &mut self.leaving
+            && matches!(leaving.phase, Phase::Settling { taken_up, .. } if taken_up == answered)
         {
-            *taken_up = TakenUp::Yes;
-            *quiet_since = now;
+            leaving.quiet_since = now;
         }
     }
 
@@ -318,10 +296,8 @@ impl Core {
 
     /// Or else when to look again, if not when the server says something.
     fn is_ready_to_detach(&mut self, taken_up: TakenUp, now: Instant) -> (bool, Option<Instant>) {
-        match taken_up {
-            TakenUp::Asked => return (false, None),
-            TakenUp::At(time) if now < time => return (false, Some(time)),
-            TakenUp::At(_) | TakenUp::Yes => {}
+        if !self.is_taken_up(taken_up, now) {
+            return (false, taken_up.time());
         }
         match self.settled(WAKE_LIMIT, now) {
             Settled::NotBefore(time) => (false, time),
@@ -413,6 +389,9 @@ impl Core {
                 tracing::warn!(%command, %failure, "the server failed");
                 if is(EXECUTE) || is(ENUMERATE_CHILDREN) {
                     self.execution_failed(failure, now);
+                }
+                if is(HIT_COUNT) {
+                    self.question_answered(now);
                 }
             }
         }

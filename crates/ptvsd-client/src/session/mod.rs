@@ -9,6 +9,7 @@
 //! * `work`: executions, one at a time,
 //! * `settle`: when a resume is safe,
 //! * `handlers`: which exceptions stop, and what the program handles itself,
+//! * `taken_up`: whether a command has its effect by now,
 //! * `leave`: the way out,
 //! * `agent`: what changes when our own code is in the program,
 //! * `output`: what was printed, once.
@@ -23,6 +24,7 @@ mod handlers;
 mod leave;
 mod output;
 mod settle;
+mod taken_up;
 mod work;
 
 use std::future::Future;
@@ -426,7 +428,8 @@ impl Debuggee {
     }
 
     /// Says which exceptions stop, instead of all that was said before. Done
-    /// when the server was told, which may be a moment later.
+    /// when that holds for whatever is raised from then on, as far as the
+    /// server can say so and does within a second.
     pub fn set_exceptions(
         &self,
         default: ExceptionMode,
