@@ -91,6 +91,11 @@ impl Core {
     /// The server takes other clients, so it has done with this one's attach.
     pub(super) fn attach_completed(&mut self, now: Instant) {
         match std::mem::replace(&mut self.agent, Agent::Unwanted) {
+            // Code objects do not tell there which names they use. And a visit
+            // that is not undone ends the program at its next `print`.
+            Agent::Wanted(options) if self.is_jython() => {
+                self.agent_failed(options, "it does not run on Jython".to_owned(), now);
+            }
             Agent::Wanted(options) if self.dialect.has_module_execution() => {
                 let text = install_in_module(&options);
                 self.ask(INSTALLATION, NO_THREAD, text, Some(JSON_DEBUGGER_MODULE));
@@ -105,6 +110,12 @@ impl Core {
                 self.ready(AgentStatus::Off);
             }
         }
+    }
+
+    /// Its standard library is listed as what the compiler made of it.
+    fn is_jython(&self) -> bool {
+        let is_its_own = |file: &PyText| file.bytes().ends_with(b"$py.class");
+        self.modules.iter().any(is_its_own)
     }
 
     fn asked(&mut self, options: Options, in_frame: bool, now: Instant) {

@@ -60,7 +60,7 @@ pub(super) struct Core {
     pub(super) agent: Agent,
     /// What a visit is to run, once one is needed.
     pub(super) visit: Option<String>,
-    modules: HashSet<PyText>,
+    pub(super) modules: HashSet<PyText>,
     output: OutputFilter,
 }
 

@@ -1734,6 +1734,11 @@ fn a_detach_waits_for_the_end_of_the_attach_and_for_what_that_stops() {
 
 /// A session whose attach is complete just now, with the agent to go in.
 fn with_agent(dialect: Dialect) -> (Session, SessionMark) {
+    with_agent_and_module(dialect, "/usr/lib/python3/os.py")
+}
+
+/// The same, where the program has this module.
+fn with_agent_and_module(dialect: Dialect, file: &str) -> (Session, SessionMark) {
     let mark = SessionMark::new();
     let options = debuggee_agent::Options {
         mark: mark.clone(),
@@ -1745,6 +1750,10 @@ fn with_agent(dialect: Dialect) -> (Session, SessionMark) {
         wake: None,
     };
     s.hears(Event::ThreadCreated(MAIN));
+    s.hears(Event::ModuleLoaded {
+        id: 1,
+        file: file.into(),
+    });
     s.told();
     s.core.attach_completed(s.now);
     s.turn();
@@ -1817,6 +1826,22 @@ fn the_agent_visits_when_a_frame_is_no_way_in() {
     s.turn();
     let failed = SessionEvent::Ready(AgentStatus::Failed("why".to_owned()));
     assert!(s.told().contains(&failed));
+}
+
+#[test]
+fn the_agent_stays_out_of_jython() {
+    for dialect in Dialect::ALL {
+        let file = "/usr/share/java/jython.jar/Lib/os$py.class";
+        let (mut s, _) = with_agent_and_module(dialect, file);
+        let told = s.told();
+        let failed = SessionEvent::Ready(AgentStatus::Failed("it does not run on Jython".into()));
+        assert!(told.contains(&failed), "{told:?}");
+        s.frames_of(MAIN, 3);
+        s.hears(Event::ProcessLoaded(MAIN));
+        s.after(10_000);
+        assert_eq!(executed_in(&mut s), None);
+        assert!(s.core.visit.take().is_none());
+    }
 }
 
 #[test]
