@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use testkit::editor::{Editor, LocalCopy, SECRET, integer, start_program, string};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::WORKING;
+use testkit::programs::{PRINT_LIMIT, WORKING};
 use tokio::net::TcpStream;
 
 const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
@@ -46,6 +46,11 @@ fn main() -> ExitCode {
     for server in matrix.servers() {
         let name = format!("list: {server}");
         trials.push(trial(name, move || list(server)));
+    }
+    for server in matrix.few_servers() {
+        let name = format!("doctor: {server}");
+        let server = server.clone();
+        trials.push(trial(name, move || doctor(server)));
     }
     for server in matrix.few_servers() {
         let name = format!("two editors over TCP: {server}");
@@ -90,6 +95,72 @@ async fn demo(server: Option<Server>) -> Result<()> {
     ] {
         ensure!(text.contains(shown), "no {shown:?} in\n{text}");
     }
+    Ok(())
+}
+
+/// Each step, right and wrong; a session that is under way is not disturbed.
+async fn doctor(server: Server) -> Result<()> {
+    let program = start_program(&server, &WORKING)?;
+    let port = program.port();
+    let target = format!("tcp://{SECRET}@localhost:{port}");
+    let dialect = format!("ok      dialect   {}", server.release.dialect());
+    let examine = |arguments: &[&str], success: bool, says: &[&str]| -> Result<()> {
+        let output = run(&[&["doctor"], arguments].concat(), &[])?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success() == success, "{text}");
+        ensure!(!text.contains(SECRET), "{text}");
+        ensure!(text.contains("NOT OK") != success, "{text}");
+        for part in says {
+            ensure!(text.contains(part), "no {part:?} in: {text}");
+        }
+        Ok(())
+    };
+    let ticks = || program.wait_for_line_since(program.mark(), "tick", PRINT_LIMIT);
+
+    let healthy = [
+        "ok      name      localhost is 127.0.0.1",
+        "ok      port",
+        "ok      TLS       none",
+        &dialect,
+        "ok      secret",
+    ];
+    for _ in 0..3 {
+        let says = [&healthy[..], &["-       attach    not tried"]].concat();
+        examine(&[&target], true, &says)?;
+        let says = [&healthy[..], &["ok      attach    attached and detached"]].concat();
+        examine(&[&target, "--attach"], true, &says)?;
+        ticks()?;
+    }
+    for (target, says) in [
+        (
+            format!("tcp://wrong@localhost:{port}"),
+            &["NOT OK  secret", "enable_attach()", "-       attach"][..],
+        ),
+        (
+            "localhost:1".to_owned(),
+            &["NOT OK  port", "Nothing listens", "-       TLS"],
+        ),
+        (
+            "no-such-host.invalid".to_owned(),
+            &["NOT OK  name", "spelling", "-       port"],
+        ),
+    ] {
+        examine(&[&target], false, says)?;
+    }
+
+    let editor = Editor::start(Path::new(ADAPTER)).await?;
+    let copy = LocalCopy::of(&WORKING)?;
+    editor
+        .debug(&program, &copy.path(), &[WORKING.line("call")])
+        .await?;
+    let thread = editor.stopped("breakpoint").await?;
+    examine(&[&target], true, &healthy)?;
+    let says = ["ok      secret", "NOT OK  attach", "attached already"];
+    examine(&[&target, "--attach"], false, &says)?;
+    editor.step("next", thread).await?;
+    editor.disconnect().await?;
+    ticks()?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use testkit::editor::{Editor, LocalCopy, SECRET, integer, named, start_program, 
 use testkit::fault_proxy::{Death, FaultProxy};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
-use testkit::programs::{BUSY, DEEP, PRINT_LIMIT, Source, WORKING, all_move};
+use testkit::programs::{ASKING, BUSY, DEEP, PRINT_LIMIT, Source, WORKING, all_move};
 use testkit::terminator::{Terminator, Versions};
 
 const ADAPTER: &str = env!("CARGO_BIN_EXE_ptvsd-bridge");
@@ -109,6 +109,11 @@ fn main() -> ExitCode {
             trials.push(trial(name, {
                 let server = server.clone();
                 move || many_attaches(server, attaches)
+            }));
+            let name = format!("the agent gets into a program that runs no line: {server}");
+            trials.push(trial(name, {
+                let server = server.clone();
+                move || gets_in(server)
             }));
             let name = format!("{stops} busy stops: {server}");
             trials.push(trial(name, move || busy_stops(server, stops)));
@@ -861,6 +866,22 @@ async fn many_attaches(server: Server, attaches: usize) -> Result<()> {
     }
     ticks(&program)?;
     rests(&program)
+}
+
+/// By a visit, where the dialect needs one: a second channel.
+async fn gets_in(server: Server) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let identity = document(folder.path(), "localhost")?;
+    let program = start_encrypted(&server, &ASKING, &identity)?;
+    program.wait_for_line("ready", PRINT_LIMIT)?;
+    let target = client_target(&program, &identity)?;
+    for _ in 0..3 {
+        let session = ClientSession::attach_at(&target, true).await?;
+        session.detach().await?;
+    }
+    program.write_stdin("first\n")?;
+    program.wait_for_line("got first", PRINT_LIMIT)?;
+    Ok(())
 }
 
 /// Eight busy threads, resumed or stepped as soon as one has stopped.
