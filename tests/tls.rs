@@ -47,6 +47,20 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
+    // From CPython 3.10 on a reset looks like an end there.
+    let newer = [("3.2.1", 3, 11), ("2.2.0", 3, 11)];
+    for (release, major, minor) in newer {
+        let Some(server) = able(&matrix, release, major, minor) else {
+            continue;
+        };
+        let name = format!("refusals, then sessions: {server}");
+        trials.push(trial(name, {
+            let server = server.clone();
+            move || refusals_then_sessions(server)
+        }));
+        let name = format!("the other kind of channel: {server}");
+        trials.push(trial(name, move || crossed(server)));
+    }
     for (major, minor) in [(2, 7), (3, 6)] {
         for release in RELEASES {
             let Some(server) = able(&matrix, release, major, minor) else {

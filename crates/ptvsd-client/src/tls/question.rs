@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How long before the end of all patience it is said: enough for the way
 /// there and back.
 pub(crate) fn time(limit: Duration) -> Duration {
-    (limit / 4).min(Duration::from_millis(400))
+    (limit / 4).min(Duration::from_millis(700))
 }
 
 #[rustfmt::skip]
