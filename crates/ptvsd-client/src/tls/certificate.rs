@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use ring::digest::{SHA256, digest};
-use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
 
@@ -137,22 +136,6 @@ pub(super) fn day(seconds: i64) -> String {
         |_| format!("second {seconds}"),
         |time| time.to_datetime().date().to_string(),
     )
-}
-
-/// The text of a name of a host, if it is one.
-pub(super) fn host_name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
-        _ => None,
-    }
-}
-
-fn address(bytes: &[u8]) -> Option<std::net::IpAddr> {
-    <[u8; 4]>::try_from(bytes)
-        .map(Into::into)
-        .or_else(|_| <[u8; 16]>::try_from(bytes).map(Into::into))
-        .ok()
 }
 
 #[cfg(test)]

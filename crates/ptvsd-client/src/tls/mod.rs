@@ -24,6 +24,7 @@ mod certificate;
 mod legacy;
 mod modern;
 mod names;
+mod old;
 pub(crate) mod question;
 mod trust;
 mod verdict;

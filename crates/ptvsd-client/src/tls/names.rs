@@ -6,9 +6,8 @@
 
 use std::net::IpAddr;
 
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
-
-use super::certificate::host_name;
 
 /// The names and addresses that the certificate is for.
 pub(super) fn of(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -32,6 +31,22 @@ pub(super) fn of(certificate: &X509Certificate<'_>) -> Vec<String> {
             Err(_) => String::from_utf8_lossy(name.as_slice()).into_owned(),
         })
         .collect()
+}
+
+/// The text of a name of a host, if it is one.
+fn host_name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+        _ => None,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes)
+        .map(Into::into)
+        .or_else(|_| <[u8; 16]>::try_from(bytes).map(Into::into))
+        .ok()
 }
 
 /// Whether one of the names is the host's.
