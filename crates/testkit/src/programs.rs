@@ -47,7 +47,8 @@ pub const BUSY_WIDE: Source = Source {
     ),
 };
 
-/// Counts, without a pause and without a word, beside a list of a thousand.
+/// Counts, without a word, beside a list of a thousand; rests after each
+/// thousand, so that several can be kept ready on few cores.
 pub const COUNTING: Source = Source {
     name: "counting.py",
     text: include_str!("../programs/counting.py"),

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use legacy_host::Program;
 use serde_json::{Value, json};
-use testkit::editor::{SECRET, array, integer, named};
+use testkit::editor::{array, integer, named};
 use testkit::programs::COUNTING;
 use testkit::raw_client::Manner;
 
+use crate::hosts::{Host, Hosts};
 use crate::lean_editor::LeanEditor;
 use crate::raw_session::RawSession;
 use crate::{EVALUATIONS, EXPANSIONS, NAIVE, STEPS, Times, relay};
@@ -24,30 +25,49 @@ const EXPRESSION: &str = "double + 1";
 pub(crate) enum Contender {
     Raw { agent: bool },
     Relayed { agent: bool },
-    Adapter { agent: bool },
+    Adapter { agent: bool, tls: bool },
     Naive,
 }
 
 impl Contender {
     /// Those that are compared stand side by side.
-    pub(crate) const ALL: [Contender; 7] = [
+    pub(crate) const ALL: [Contender; 9] = [
         Contender::Raw { agent: false },
         Contender::Relayed { agent: false },
-        Contender::Adapter { agent: false },
+        Contender::plain_adapter(false),
+        Contender::encrypted_adapter(false),
         Contender::Raw { agent: true },
         Contender::Relayed { agent: true },
-        Contender::Adapter { agent: true },
+        Contender::plain_adapter(true),
+        Contender::encrypted_adapter(true),
         Contender::Naive,
     ];
 
-    /// One round, from an attach to a detach.
-    pub(crate) fn run(self, program: &Program, adapter: &Path) -> Result<Times> {
-        match self {
-            Contender::Raw { agent } => raw(program, Manner::Careful, agent),
-            Contender::Relayed { agent } => relayed(program, agent),
-            Contender::Naive => raw(program, Manner::Naive, false),
-            Contender::Adapter { agent } => through_adapter(program, adapter, agent),
-        }
+    /// The adapter at a server that speaks plain text.
+    pub(crate) const fn plain_adapter(agent: bool) -> Contender {
+        Contender::Adapter { agent, tls: false }
+    }
+
+    /// The adapter at a server that speaks TLS.
+    pub(crate) const fn encrypted_adapter(agent: bool) -> Contender {
+        Contender::Adapter { agent, tls: true }
+    }
+
+    /// One round, from an attach to a detach; `None` where there is no server
+    /// for it.
+    pub(crate) fn run(self, hosts: &Hosts, adapter: &Path) -> Result<Option<Times>> {
+        let plain = &hosts.plain;
+        let times = match self {
+            Contender::Raw { agent } => raw(&plain.program, Manner::Careful, agent)?,
+            Contender::Relayed { agent } => relayed(&plain.program, agent)?,
+            Contender::Naive => raw(&plain.program, Manner::Naive, false)?,
+            Contender::Adapter { agent, tls: false } => through_adapter(plain, adapter, agent)?,
+            Contender::Adapter { agent, tls: true } => match &hosts.encrypted {
+                Ok(encrypted) => through_adapter(encrypted, adapter, agent)?,
+                Err(_) => return Ok(None),
+            },
+        };
+        Ok(Some(times))
     }
 }
 
@@ -58,8 +78,22 @@ impl fmt::Display for Contender {
             Contender::Raw { agent: true } => "raw client, agent",
             Contender::Relayed { agent: false } => "raw client behind pipes",
             Contender::Relayed { agent: true } => "raw client behind pipes, agent",
-            Contender::Adapter { agent: false } => "adapter",
-            Contender::Adapter { agent: true } => "adapter, agent",
+            Contender::Adapter {
+                agent: false,
+                tls: false,
+            } => "adapter",
+            Contender::Adapter {
+                agent: false,
+                tls: true,
+            } => "adapter, TLS",
+            Contender::Adapter {
+                agent: true,
+                tls: false,
+            } => "adapter, agent",
+            Contender::Adapter {
+                agent: true,
+                tls: true,
+            } => "adapter, agent, TLS",
             Contender::Naive => "naive client",
         })
     }
@@ -112,15 +146,14 @@ fn relayed(program: &Program, agent: bool) -> Result<Times> {
     Ok(times)
 }
 
-fn through_adapter(program: &Program, adapter: &Path, agent: bool) -> Result<Times> {
+fn through_adapter(host: &Host, adapter: &Path, agent: bool) -> Result<Times> {
     let mut editor = LeanEditor::start(adapter, &["dap"])?;
     editor.request("initialize", &json!({"adapterID": "ptvsd-bridge"}))?;
-    let target = format!("tcp://{SECRET}@127.0.0.1:{}", program.port());
-    editor.request("attach", &json!({"target": target, "agent": agent}))?;
+    editor.request("attach", &host.attach(agent))?;
     editor.event("initialized")?;
     let breakpoints = |lines: &[i64]| {
         let breakpoints: Vec<_> = lines.iter().map(|line| json!({"line": line})).collect();
-        json!({"source": {"path": program.script()}, "breakpoints": breakpoints})
+        json!({"source": {"path": host.program.script()}, "breakpoints": breakpoints})
     };
     let begin = breakpoints(&[COUNTING.line("begin")]);
     editor.request("setBreakpoints", &begin)?;

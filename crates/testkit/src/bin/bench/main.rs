@@ -2,13 +2,15 @@
 //!
 //! The same steps, evaluations and expansions of a list of a thousand, on real
 //! servers, in turn, round by round: by the raw client with no adapter between,
-//! by the same behind pipes, and through the adapter, each on the bare server
-//! and on one with the agent in it; and by a naive client. What matters is the
-//! ratios, which are taken within each round. Writes a page, and fails when a target is missed.
+//! by the same behind pipes, and through the adapter, in plain text and over
+//! TLS, each on the bare server and on one with the agent in it; and by a naive
+//! client. What matters is the ratios, which are taken within each round.
+//! Writes a page, and fails when a target is missed.
 
 #![allow(clippy::print_stdout, reason = "a command for people at a terminal")]
 
 mod contenders;
+mod hosts;
 mod lean_editor;
 mod page;
 mod raw_session;
@@ -18,15 +20,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use testkit::editor::start_program;
 use testkit::matrix::Matrix;
-use testkit::programs::COUNTING;
 
 use crate::contenders::Contender;
+use crate::hosts::Hosts;
 use crate::page::Results;
 
 /// What is compared, round by round.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 7;
 /// Of each kind, in a round of a contender.
 const STEPS: usize = 30;
 const EVALUATIONS: usize = 30;
@@ -68,13 +69,19 @@ fn main() -> Result<()> {
             continue;
         }
         let mut results = Results::default();
-        let program = start_program(&server, &COUNTING)?;
+        let hosts = Hosts::start(&server)?;
+        if let Err(why) = &hosts.encrypted {
+            println!("NOT RUN: {server} over TLS: {why}");
+            results.leave_out(format!("over TLS: {why}"));
+        }
         for round in 1..=ROUNDS {
             for contender in Contender::ALL {
                 let times = contender
-                    .run(&program, &adapter)
+                    .run(&hosts, &adapter)
                     .with_context(|| format!("{server}, round {round}, {contender}"))?;
-                results.add(contender, times);
+                if let Some(times) = times {
+                    results.add(contender, times);
+                }
             }
             println!("{server}: round {round} of {ROUNDS}");
         }

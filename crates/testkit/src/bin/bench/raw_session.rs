@@ -17,6 +17,11 @@ use testkit::raw_client::{Handshake, Manner, RawClient};
 const LIMIT: Duration = Duration::from_secs(20);
 /// Between two tries to attach.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Before a detach: a bare thread that has answered is not at its lock yet. One
+/// that is detached on its way there runs on without it, so that it stays open,
+/// and the next session's first resume ends the server's command loop
+/// (protocol-notes/stops.md).
+const REST: Duration = Duration::from_millis(100);
 /// The raw client sends no heartbeat.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -98,6 +103,7 @@ impl RawSession {
 
     /// Detaches.
     pub(crate) fn end(self) -> Result<()> {
+        std::thread::sleep(REST);
         self.client.leave(LIMIT)?;
         Ok(())
     }
