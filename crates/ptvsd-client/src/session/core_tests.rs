@@ -553,6 +553,29 @@ fn a_stop_that_crossed_a_resume_is_doubted_before_anything_is_done_with_it() {
 }
 
 #[test]
+fn the_first_thread_that_woke_does_not_tell_that_the_resume_has_come_to_all() {
+    let mut s = Session::running(Dialect::V2, &[MAIN, WORKER, OTHER]);
+    s.hits(MAIN, 12);
+    s.hits(WORKER, 30);
+    s.resume();
+    s.after(200);
+    assert_eq!(s.sent(), [Command::ResumeAll], "the third is in native code");
+    // The server has released the first, and waits for the second to finish
+    // its report. The third comes along, and will be released in its turn.
+    s.hears(frames(MAIN, None, &[12]));
+    s.frames_of(OTHER, 40);
+    s.hears(frames(WORKER, None, &[30]));
+    s.hits(MAIN, 12);
+    let mut resumed = s.resume();
+    s.after(499);
+    assert_eq!(s.sent(), [], "it may have been released and not have run");
+    s.after(1);
+    s.probe_finds(OTHER, true);
+    assert_eq!(s.sent(), [Command::ResumeAll]);
+    assert_eq!(resumed.try_recv(), Ok(Ok(())));
+}
+
+#[test]
 fn a_stop_that_is_passed_over_does_not_take_another_with_it() {
     let mut s = Session::running(Dialect::V6, &[MAIN, WORKER]);
     let first = s.hits(MAIN, 12);

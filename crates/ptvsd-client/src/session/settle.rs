@@ -19,8 +19,10 @@
 //! same are set free one by one.
 //!
 //! What is asked must not come on the heels of a resume either: a thread that
-//! stopped while the resume was on its way to the server may just have been
-//! released by it. Hence `clean` ([`ThreadState::Arriving`]).
+//! stopped while the resume was on its way to it may just have been released.
+//! The server goes from thread to thread, and waits at one that is about to
+//! report a stop, while those before it run on. Hence `clean`
+//! ([`ThreadState::Arriving`]).
 
 use std::time::Duration;
 
@@ -275,6 +277,7 @@ impl Core {
         self.agent_sees_resume();
         let agent = self.has_agent();
         for thread in self.threads.values_mut() {
+            thread.ran_on = false;
             if agent {
                 thread.state = ThreadState::Running;
             } else if thread.state == ThreadState::Blocked {
@@ -326,6 +329,7 @@ impl Core {
     fn suspect_all(&mut self, now: Instant) {
         self.work.forget_probes();
         for thread in self.threads.values_mut() {
+            thread.ran_on = false;
             if let ThreadState::Arriving { since, clean } = &mut thread.state {
                 *since = now;
                 *clean = false;
