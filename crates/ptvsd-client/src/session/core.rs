@@ -90,6 +90,9 @@ pub(super) struct Thread {
     pub(super) answered: Option<Instant>,
     /// The last resume has released it, and it has run since.
     pub(super) ran_on: bool,
+    /// It has reported a stop that marks the others, and does that next. When
+    /// an execution in it was answered, it has.
+    pub(super) marks: bool,
 }
 
 /// What is known of a thread.
@@ -122,6 +125,7 @@ impl Thread {
             parked_at: None,
             answered: None,
             ran_on: false,
+            marks: false,
         }
     }
 
@@ -435,6 +439,7 @@ impl Core {
     fn stopped(&mut self, thread: ThreadId, reason: StopReason, now: Instant) {
         self.thread_seen(thread);
         if let Some(state) = self.threads.get_mut(&thread) {
+            state.marks = matches!(reason, StopReason::Breakpoint(_) | StopReason::Step);
             // It may have stopped just before a resume came to it, and run on.
             if !matches!(state.state, ThreadState::Arriving { clean: false, .. }) {
                 state.state = ThreadState::Blocked;
