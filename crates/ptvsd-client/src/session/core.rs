@@ -34,8 +34,10 @@ pub(super) struct Core {
     latest_stop: Option<StoppedThread>,
     /// When the program was last resumed.
     pub(super) last_resume: Option<Instant>,
-    /// Whether the server has seen to that: a thread that it released has
-    /// shown a sign of life since.
+    /// Whether the server has done that: every thread that it was to release
+    /// has shown a sign of life since. It goes from one to the next, and waits
+    /// where one of them is about to report a stop; so the first to run on
+    /// tells nothing of those behind it.
     pub(super) resume_taken_up: bool,
     /// When frames were last heard of that no execution caused: then some
     /// thread was on its way into a stop.
@@ -86,6 +88,11 @@ pub(super) struct Thread {
     pub(super) parked_at: Option<Position>,
     /// When an execution in it was last answered.
     pub(super) answered: Option<Instant>,
+    /// The last resume has released it, and it has run since.
+    pub(super) ran_on: bool,
+    /// It has reported a stop that marks the others, and does that next. When
+    /// an execution in it was answered, it has.
+    pub(super) marks: bool,
 }
 
 /// What is known of a thread.
@@ -97,8 +104,8 @@ pub(super) enum ThreadState {
     /// block is told by its own stop, or by a probe.
     Arriving {
         since: Instant,
-        /// No resume can have been on its way to it
-        /// ([`Core::resume_is_on_its_way`]). A probe of any other might
+        /// No resume can have been on its way to it ([`Thread::ran_on`],
+        /// [`Core::resume_is_on_its_way`]). A probe of any other might
         /// release a lock that a resume has released already, which ends the
         /// server's command loop.
         clean: bool,
@@ -117,6 +124,8 @@ impl Thread {
             position: None,
             parked_at: None,
             answered: None,
+            ran_on: false,
+            marks: false,
         }
     }
 
@@ -392,10 +401,11 @@ impl Core {
             self.shows_life(thread);
         }
         let (agent, stopped) = (self.has_agent(), self.stop.is_some());
-        let clean = agent || !self.resume_is_on_its_way(now);
+        let on_its_way = self.resume_is_on_its_way(now);
         let Some(state) = self.threads.get_mut(&thread) else {
             return;
         };
+        let clean = agent || state.ran_on || !on_its_way;
         state.frame_count = frame_count;
         state.position = position;
         // Those without a name another thread sends, for one that runs.
@@ -412,19 +422,24 @@ impl Core {
     }
 
     /// A thread did something that a blocked one cannot do: if the last resume
-    /// released it, then that resume has come to the server.
+    /// released it, then that resume has come to it.
     fn shows_life(&mut self, thread: ThreadId) {
         if let Some(thread) = self.threads.get_mut(&thread)
             && thread.state == ThreadState::Waking
         {
             thread.state = ThreadState::Running;
-            self.resume_taken_up = true;
+            thread.ran_on = true;
+            self.resume_taken_up |= self
+                .threads
+                .values()
+                .all(|thread| thread.state != ThreadState::Waking);
         }
     }
 
     fn stopped(&mut self, thread: ThreadId, reason: StopReason, now: Instant) {
         self.thread_seen(thread);
         if let Some(state) = self.threads.get_mut(&thread) {
+            state.marks = matches!(reason, StopReason::Breakpoint(_) | StopReason::Step);
             // It may have stopped just before a resume came to it, and run on.
             if !matches!(state.state, ThreadState::Arriving { clean: false, .. }) {
                 state.state = ThreadState::Blocked;

@@ -107,13 +107,22 @@ impl Session {
     }
 
     /// A thread stops at a breakpoint, as the servers tell it.
-    fn hits(&mut self, thread: ThreadId, line: i64) -> StoppedThread {
+    fn reports_a_hit(&mut self, thread: ThreadId, line: i64) -> StoppedThread {
         self.frames_of(thread, line);
         self.hears(Event::BreakpointHit {
             id: BreakpointId(1),
             thread,
         });
         self.stopped()
+    }
+
+    /// The same, and it is known to have marked the others.
+    fn hits(&mut self, thread: ThreadId, line: i64) -> StoppedThread {
+        let stopped = self.reports_a_hit(thread, line);
+        if let Some(thread) = self.core.threads.get_mut(&thread) {
+            thread.marks = false;
+        }
+        stopped
     }
 
     /// The thread of the stop that was just told.
@@ -349,6 +358,37 @@ fn marked_threads_are_waited_for_and_probed_before_a_resume() {
 }
 
 #[test]
+fn a_resume_waits_until_the_thread_that_hit_has_marked_the_others() {
+    let mut s = Session::running(Dialect::V2, &[MAIN, WORKER]);
+    s.frames_of(WORKER, 30);
+    s.reports_a_hit(MAIN, 12);
+    let mut resumed = s.resume();
+    s.probe_finds(WORKER, true);
+    s.after(300);
+    assert!(waits(&mut resumed), "the worker would be marked behind it");
+    s.probe_finds(MAIN, true);
+    assert_eq!(s.sent(), [Command::ResumeAll]);
+    assert_eq!(resumed.try_recv(), Ok(Ok(())));
+}
+
+#[test]
+fn a_thread_that_has_answered_has_marked_the_others() {
+    let mut s = Session::running(Dialect::V2, &[MAIN, WORKER]);
+    let stopped = s.reports_a_hit(MAIN, 12);
+    let mut value = s.evaluate(stopped, "x");
+    let execution = only(&s.sent());
+    s.after(300);
+    s.hears(Event::ExecutionResult {
+        execution,
+        object: object("1"),
+    });
+    assert!(value.try_recv().is_ok());
+    s.resume();
+    s.after(200);
+    assert_eq!(s.sent(), [Command::ResumeAll]);
+}
+
+#[test]
 fn a_thread_in_native_code_delays_one_resume_and_not_the_next() {
     let mut s = Session::running(Dialect::V6, &[MAIN, WORKER]);
     for wait in [200, 0, 0] {
@@ -550,6 +590,33 @@ fn a_stop_that_crossed_a_resume_is_doubted_before_anything_is_done_with_it() {
         [Command::ResumeAll],
         "a step would have ended the loop"
     );
+}
+
+#[test]
+fn the_first_thread_that_woke_does_not_tell_that_the_resume_has_come_to_all() {
+    let mut s = Session::running(Dialect::V2, &[MAIN, WORKER, OTHER]);
+    s.hits(MAIN, 12);
+    s.hits(WORKER, 30);
+    s.resume();
+    s.after(200);
+    assert_eq!(
+        s.sent(),
+        [Command::ResumeAll],
+        "the third is in native code"
+    );
+    // The server has released the first, and waits for the second to finish
+    // its report. The third comes along, and will be released in its turn.
+    s.hears(frames(MAIN, None, &[12]));
+    s.frames_of(OTHER, 40);
+    s.hears(frames(WORKER, None, &[30]));
+    s.hits(MAIN, 12);
+    let mut resumed = s.resume();
+    s.after(499);
+    assert_eq!(s.sent(), [], "it may have been released and not have run");
+    s.after(1);
+    s.probe_finds(OTHER, true);
+    assert_eq!(s.sent(), [Command::ResumeAll]);
+    assert_eq!(resumed.try_recv(), Ok(Ok(())));
 }
 
 #[test]

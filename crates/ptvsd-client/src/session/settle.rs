@@ -14,13 +14,17 @@
 //! (with its name) just before it blocks; another thread that is about to
 //! stop sends the frames of all that are not blocked; and asking for the
 //! children of a constant gives some from a blocked thread and none from one
-//! that runs. So a resume waits until every thread that will stop has stopped
-//! and is known to be blocked, and afterwards threads that blocked all the
+//! that runs. A thread that has reported a stop takes no question before it has
+//! marked the others ([`Thread::marks`](super::core::Thread::marks)). So a
+//! resume waits until every thread that will stop has stopped, and all have
+//! answered that they are blocked; and afterwards threads that blocked all the
 //! same are set free one by one.
 //!
 //! What is asked must not come on the heels of a resume either: a thread that
-//! stopped while the resume was on its way to the server may just have been
-//! released by it. Hence `clean` ([`ThreadState::Arriving`]).
+//! stopped while the resume was on its way to it may just have been released.
+//! The server goes from thread to thread, and waits at one that is about to
+//! report a stop, while those before it run on. Hence `clean`
+//! ([`ThreadState::Arriving`]).
 
 use std::time::Duration;
 
@@ -179,8 +183,11 @@ impl Core {
             wait
         };
         let mut probes = Vec::new();
+        // A thread on its own has no others to mark.
+        let has_others = self.threads.len() > 1;
         for (id, thread) in &mut self.threads {
             match thread.state {
+                ThreadState::Blocked if thread.marks && has_others => probes.push(*id),
                 ThreadState::Blocked => {}
                 ThreadState::Running => {
                     if let Some(marked) = marked
@@ -275,6 +282,8 @@ impl Core {
         self.agent_sees_resume();
         let agent = self.has_agent();
         for thread in self.threads.values_mut() {
+            thread.ran_on = false;
+            thread.marks = false;
             if agent {
                 thread.state = ThreadState::Running;
             } else if thread.state == ThreadState::Blocked {
@@ -326,6 +335,7 @@ impl Core {
     fn suspect_all(&mut self, now: Instant) {
         self.work.forget_probes();
         for thread in self.threads.values_mut() {
+            thread.ran_on = false;
             if let ThreadState::Arriving { since, clean } = &mut thread.state {
                 *since = now;
                 *clean = false;

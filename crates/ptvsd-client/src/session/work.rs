@@ -580,6 +580,7 @@ impl Core {
             && let Some(thread) = self.threads.get_mut(&thread)
         {
             thread.answered = Some(now);
+            thread.marks = false;
         }
         Some(in_flight)
     }
