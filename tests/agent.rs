@@ -185,7 +185,7 @@ async fn busy_threads(server: Server, source: &Source, agent: bool, stops: usize
         _ => false,
     };
     // A thread that evaluates a condition while its breakpoint goes would end
-    // with an exception (protocol-notes/traps.md, 43): not before all stand.
+    // with an exception (protocol-notes/traps.md, 45): not before all stand.
     while let Some((thread, reason)) = session.stopped_within(CALM).await? {
         ensure!(is_under_way(&reason), "stopped for {reason:?}");
         last = Some(thread);
