@@ -15,7 +15,7 @@
 //! is left with those that it understands: where a reset comes out of a channel
 //! as an ordinary end (CPython from 3.10 on) it would wait for ever.
 //!
-//! **Architecture invariant:** a [`Transport`](crate::transport::Transport)
+//! **Architecture invariant:** a [`Transport`]
 //! leaves this module with a verdict that allows it, or inside of
 //! [`NotEstablished`], for a goodbye.
 

@@ -27,7 +27,7 @@ use crate::hosts::Hosts;
 use crate::page::Results;
 
 /// What is compared, round by round.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 11;
 /// Of each kind, in a round of a contender.
 const STEPS: usize = 30;
 const EVALUATIONS: usize = 30;

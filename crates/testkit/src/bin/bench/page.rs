@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::contenders::Contender;
 use crate::{EVALUATIONS, EXPANSIONS, NAIVE, ROUNDS, STEPS, Times};
 
-/// What the adapter may cost, of the raw client's time.
+/// What the adapter may cost, of the time of the raw client under the same
+/// conditions: behind pipes, too.
 const MOST: f64 = 1.15;
 /// How many times faster than the naive client it steps, with and without
 /// the agent.
