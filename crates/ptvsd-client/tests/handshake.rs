@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use fake::{ATTACHED, Fake, Gone, LIMIT, Peer, SECRET, in_time};
 use ptvsd_client::{AttachOptions, ConnectError, Scheme, attach, process_info};
-use ptvsd_wire::handshake::{ProcessInfo, Reply, Request, encode_other_version};
+use ptvsd_wire::handshake::{Hello, ProcessInfo, Reply, Request, encode_other_version};
 use ptvsd_wire::{Dialect, Family};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -348,11 +348,19 @@ async fn a_server_without_tls_is_told_and_not_harmed_by_what_it_hears() {
             let mut target = fake.target.clone();
             target.scheme = Scheme::Tcps;
             let serve = async {
-                let mut peer = fake.accept(dialect).await;
-                peer.greet().await;
-                let mut heard = Vec::new();
-                let end = peer.stream.read_to_end(&mut heard).await;
-                (heard, end.map_err(|error| error.kind()))
+                loop {
+                    let mut peer = fake.accept(dialect).await;
+                    let mut greeting = BytesMut::new();
+                    Hello::encode(dialect, &mut greeting);
+                    let _ = peer.stream.write_all(&greeting).await;
+                    let mut heard = Vec::new();
+                    let end = peer.stream.read_to_end(&mut heard).await;
+                    // One with a line end is not sent: the next connection
+                    // has another.
+                    if !heard.is_empty() {
+                        return (heard, end.map_err(|error| error.kind()));
+                    }
+                }
             };
             let asked = process_info(&target, LIMIT);
             let (result, (heard, end)) = in_time(async { tokio::join!(asked, serve) }).await;
