@@ -1,17 +1,20 @@
 //! The project's own commands, such as `cargo xtask test`.
 //!
 //! A run is a list of steps ([`steps::of`]). Each is shown with its command
-//! line and its duration; the first that fails ends the run. What was not run
-//! is named, and is a failure on the machines that must run all (`CI=true`).
+//! line and its duration; the first that fails ends the run, and the tests that
+//! failed in it are named at the end ([`failures`]). What was not run is named,
+//! and is a failure on the machines that must run all (`CI=true`).
 
 #![allow(clippy::print_stdout, reason = "a command for people at a terminal")]
 
+mod failures;
 mod setup;
 mod steps;
 
 use std::ffi::OsString;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -150,14 +153,29 @@ fn run_step(step: &Step, root: &Path, has_openssl: bool) -> Result<()> {
     } else {
         setup::command_name(step.program).into()
     };
-    let status = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(step.all_arguments(has_openssl))
         .envs(step.environment.iter().copied())
-        .current_dir(root.join(step.folder))
-        .status()
+        .current_dir(root.join(step.folder));
+    if step.has_tests {
+        command.stdout(Stdio::piped());
+    }
+    let mut child = command
+        .spawn()
         .with_context(|| format!("starting {}", step.program))?;
+    let failed = match child.stdout.take() {
+        Some(printed) => failures::pass_on(BufReader::new(printed), std::io::stdout().lock())
+            .context("reading what the tests print")?,
+        None => Vec::new(),
+    };
+    let status = child.wait().context("waiting for the step's end")?;
     if !status.success() {
-        bail!("`{}` ended with {status}", step.command_line(has_openssl));
+        let named: String = failed.iter().map(|test| format!("\n  {test}")).collect();
+        bail!(
+            "`{}` ended with {status}{named}",
+            step.command_line(has_openssl)
+        );
     }
     Ok(())
 }

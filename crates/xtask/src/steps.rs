@@ -40,6 +40,8 @@ pub(crate) struct Step {
     pub(crate) needs: &'static [&'static str],
     /// The feature by which it builds OpenSSL, where the system has none.
     pub(crate) vendored_openssl: Option<&'static str>,
+    /// It prints which of its tests failed, as Rust's test programs do.
+    pub(crate) has_tests: bool,
 }
 
 impl Step {
@@ -52,6 +54,7 @@ impl Step {
             folder: ".",
             needs: &[],
             vendored_openssl: None,
+            has_tests: false,
         }
     }
 
@@ -65,6 +68,7 @@ impl Step {
             folder,
             needs,
             vendored_openssl: None,
+            has_tests: false,
         }
     }
 
@@ -195,6 +199,7 @@ fn checks(test_environment: &[(&'static str, &'static str)]) -> Vec<Step> {
         &["test", "--workspace", "--no-fail-fast", "--locked"],
     )
     .builds_openssl_by(ADAPTER);
+    tests.has_tests = true;
     tests.environment.extend_from_slice(test_environment);
     vec![
         Step::cargo("format", &["fmt", "--all", "--check"]),
