@@ -79,6 +79,7 @@ impl Session {
             ));
         }
         self.warn_of_plain_text(&configuration.target);
+        self.warn_of_unverified(&configuration.target);
         self.phase = Phase::Attaching(Vec::new());
         let (target, options) = (configuration.target.clone(), configuration.attach_options());
         let limit = configuration.connect_timeout;
@@ -104,6 +105,15 @@ impl Session {
             host = target.host,
             port = target.port,
         ));
+    }
+
+    /// Before the secret is on its way, each time.
+    fn warn_of_unverified(&self, target: &Target) {
+        if target.scheme == Scheme::Tcps && !target.tls.verify {
+            self.console(format!(
+                "WARNING: \"verify\": false: whoever answers at {target} gets the secret."
+            ));
+        }
     }
 
     fn attach_ended(
@@ -196,8 +206,7 @@ impl Session {
                 ..TlsOptions::default()
             };
             self.console(format!(
-                "WARNING: \"verify\": false: whoever answers at {target} gets the secret. Rather \
-                 pin the certificate, if it is the right one: {}",
+                "If that is the right certificate, pin it instead of \"verify\": false: {}",
                 tls_line(&accepting)
             ));
         }

@@ -105,9 +105,10 @@ impl<'a> Reader<'a> {
     }
 
     fn integer<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0.as_f64().and_then(whole) {
-            Some(n) if self.0.is_f64() => visitor.visit_i64(n),
-            _ => self.deserialize_any(visitor),
+        let fractional = self.0.as_f64().filter(|_| self.0.is_f64());
+        match fractional.and_then(whole) {
+            Some(n) => visitor.visit_i64(n),
+            None => self.deserialize_any(visitor),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::connect::{Route, resolve};
 use crate::error::Stage;
 use crate::handshake::Connection;
 use crate::visit::attach_and_leave;
-use crate::{Channel, ConnectError, Scheme, Secret, Target};
+use crate::{Channel, ConnectError, Secret, Target};
 
 /// One thing that has to be right, in the order in which they are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -186,7 +186,6 @@ fn right(findings: &mut Vec<(Step, Finding)>, step: Step, fact: Fact) {
 /// Who it is that is not believed, as far as can be heard without a word of
 /// ours.
 async fn look_past_distrust(target: &Target, limit: Duration, findings: &mut Vec<(Step, Finding)>) {
-    debug_assert_eq!(target.scheme, Scheme::Tcps);
     let mut listener = target.clone();
     listener.tls.verify = false;
     listener.secret = Secret::default();

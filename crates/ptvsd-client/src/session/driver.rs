@@ -12,7 +12,7 @@ use ptvsd_wire::{CommandEncoder, Dialect, Event, EventDecoder};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::io::poll_read_buf;
 
 use super::agent::{Agent, Visited};
@@ -51,6 +51,7 @@ pub(super) struct Driver {
     /// Events that their consumer has no room for yet. While there are many,
     /// nothing is read; requests and commands go on.
     undelivered: VecDeque<SessionEvent>,
+    alarm: Alarm,
 }
 
 impl Driver {
@@ -80,6 +81,7 @@ impl Driver {
             handles_gone: false,
             events,
             undelivered: VecDeque::new(),
+            alarm: Alarm::default(),
         }
     }
 
@@ -138,7 +140,9 @@ impl Driver {
         mut visit: impl FnMut(String),
     ) -> bool {
         self.take_requests();
-        let wake = self.core.advance(Instant::now());
+        if let Some(wake) = self.core.advance(Instant::now()) {
+            self.alarm.set(wake);
+        }
         if let Some(expression) = self.core.visit.take() {
             visit(expression);
         }
@@ -175,7 +179,7 @@ impl Driver {
             },
             () = room_in(&self.events), if !self.undelivered.is_empty() => {}
             op = self.ops.recv(), if !self.handles_gone => self.take(op),
-            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            () = self.alarm.rings() => {}
         }
         true
     }
@@ -249,6 +253,33 @@ impl Driver {
                 Err(TrySendError::Closed(_)) => self.undelivered.clear(),
             }
         }
+    }
+}
+
+/// Rings at a time or before: whoever it wakes looks at what is due.
+///
+/// It is only ever set to an earlier time. A runtime that gets an earlier timer
+/// wakes itself up, and every stop has its own time at which something is due:
+/// a step would take one turn more.
+#[derive(Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    fn set(&mut self, at: Instant) {
+        match &mut self.0 {
+            Some(sleep) if sleep.deadline() <= at => {}
+            Some(sleep) => sleep.as_mut().reset(at),
+            None => self.0 = Some(Box::pin(sleep_until(at))),
+        }
+    }
+
+    /// Never ends where nothing is set.
+    async fn rings(&mut self) {
+        let Some(sleep) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        sleep.as_mut().await;
+        self.0 = None;
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_openssl::SslStream;
 
 use super::{Shaken, TlsVersion, Unshaken};
 use crate::Target;
-use crate::transport::{Encrypted, Tcp};
+use crate::transport::{Tcp, Transport};
 
 /// All that prove who they are and encrypt, also those that OpenSSL's own
 /// rules have given up since: at level 0.
@@ -44,7 +44,7 @@ pub(super) async fn handshake(tcp: Tcp, target: &Target) -> Result<Shaken, Unsha
             .unwrap_or_default(),
         is_outdated,
         chain,
-        transport: Box::new(Encrypted(stream)),
+        transport: Box::new(stream),
     })
 }
 
@@ -78,8 +78,8 @@ fn reason(error: &openssl::ssl::Error) -> String {
         .map_or_else(|| error.to_string(), str::to_owned)
 }
 
-impl AsRef<Tcp> for SslStream<Tcp> {
-    fn as_ref(&self) -> &Tcp {
-        self.get_ref()
+impl Transport for SslStream<Tcp> {
+    fn reset_when_dropped(&self, reset: bool) {
+        self.get_ref().reset_when_dropped(reset);
     }
 }

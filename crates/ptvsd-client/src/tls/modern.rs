@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{Shaken, Unshaken};
 use crate::Target;
-use crate::transport::{Encrypted, Tcp};
+use crate::transport::{Tcp, Transport};
 
 pub(super) async fn handshake(opening: Opening, target: &Target) -> Result<Shaken, Unshaken> {
     let failed = |error: rustls::Error| Unshaken::Failed(error.to_string());
@@ -60,7 +60,7 @@ pub(super) async fn handshake(opening: Opening, target: &Target) -> Result<Shake
         .map(|certificate| certificate.clone().into_owned())
         .collect();
     Ok(Shaken {
-        transport: Box::new(Encrypted(stream)),
+        transport: Box::new(stream),
         version: version.to_owned(),
         cipher,
         is_outdated: false,
@@ -148,9 +148,9 @@ impl AsyncWrite for Opening {
     }
 }
 
-impl AsRef<Tcp> for TlsStream<Opening> {
-    fn as_ref(&self) -> &Tcp {
-        self.get_ref().0.tcp()
+impl Transport for TlsStream<Opening> {
+    fn reset_when_dropped(&self, reset: bool) {
+        self.get_ref().0.tcp().reset_when_dropped(reset);
     }
 }
 

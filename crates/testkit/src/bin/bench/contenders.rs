@@ -14,7 +14,7 @@ use testkit::raw_client::Manner;
 use crate::hosts::{Host, Hosts};
 use crate::lean_editor::LeanEditor;
 use crate::raw_session::RawSession;
-use crate::{EVALUATIONS, EXPANSIONS, NAIVE, STEPS, Times, relay};
+use crate::{EVALUATIONS, EXPANSIONS, NAIVE, SELDOM, STEPS, Times, relay};
 
 /// Expands to a list of a thousand.
 const LIST: &str = "numbers";
@@ -42,6 +42,26 @@ impl Contender {
         Contender::encrypted_adapter(true),
         Contender::Naive,
     ];
+
+    /// Those of a round, in its order: every other round is run backwards, so
+    /// that what comes after something else does so as often as before it.
+    pub(crate) fn of_round(round: usize) -> Vec<Contender> {
+        let mut contenders = Self::ALL.to_vec();
+        if !round.is_multiple_of(SELDOM) {
+            contenders.retain(|contender| !contender.is_seldom());
+        }
+        if round % 2 == 1 {
+            contenders.reverse();
+        }
+        contenders
+    }
+
+    fn is_seldom(self) -> bool {
+        matches!(
+            self,
+            Contender::Naive | Contender::Adapter { tls: true, .. }
+        )
+    }
 
     /// The adapter at a server that speaks plain text.
     pub(crate) const fn plain_adapter(agent: bool) -> Contender {

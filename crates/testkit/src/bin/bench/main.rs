@@ -13,6 +13,7 @@ mod contenders;
 mod hosts;
 mod lean_editor;
 mod page;
+mod processors;
 mod raw_session;
 mod relay;
 
@@ -25,15 +26,20 @@ use testkit::matrix::Matrix;
 use crate::contenders::Contender;
 use crate::hosts::Hosts;
 use crate::page::Results;
+use crate::processors::Processors;
 
-/// What is compared, round by round.
-const ROUNDS: usize = 11;
+/// Many and short: each process is a little faster or slower than the last, for
+/// as long as it runs.
+const ROUNDS: usize = 48;
+/// Those whose ratios are far from their targets are in every so-many-th round:
+/// over TLS and by the naive client, a round takes long.
+const SELDOM: usize = 6;
 /// Of each kind, in a round of a contender.
 const STEPS: usize = 30;
 const EVALUATIONS: usize = 30;
-const EXPANSIONS: usize = 9;
+const EXPANSIONS: usize = 3;
 /// The same of the naive client, which would take most of the time.
-const NAIVE: (usize, usize, usize) = (20, 10, 5);
+const NAIVE: (usize, usize, usize) = (20, 10, 3);
 /// On which servers.
 const SERVERS: [(&str, u32, u32); 4] = [
     ("2.0.0", 3, 6),
@@ -59,7 +65,8 @@ fn main() -> Result<()> {
     let file = arguments.next().context("usage: bench PAGE [SERVER]")?;
     let only = arguments.next().unwrap_or_default();
     let matrix = Matrix::of_this_machine();
-    let mut page = page::Page::default();
+    let processors = Processors::choose();
+    let mut page = page::Page::new(processors);
     for (version, major, minor) in SERVERS {
         let Some(server) = matrix.server(version, major, minor) else {
             println!("NOT RUN: ptvsd {version}: there is no CPython {major}.{minor}");
@@ -69,21 +76,29 @@ fn main() -> Result<()> {
             continue;
         }
         let mut results = Results::default();
+        if let Some(processors) = processors {
+            processors.start_programs()?;
+        }
         let hosts = Hosts::start(&server)?;
+        if let Some(processors) = processors {
+            processors.start_editors()?;
+        }
         if let Err(why) = &hosts.encrypted {
             println!("NOT RUN: {server} over TLS: {why}");
             results.leave_out(format!("over TLS: {why}"));
         }
-        for round in 1..=ROUNDS {
-            for contender in Contender::ALL {
+        for round in 0..ROUNDS {
+            for contender in Contender::of_round(round) {
                 let times = contender
                     .run(&hosts, &adapter)
                     .with_context(|| format!("{server}, round {round}, {contender}"))?;
                 if let Some(times) = times {
-                    results.add(contender, times);
+                    results.add(contender, round, times);
                 }
             }
-            println!("{server}: round {round} of {ROUNDS}");
+            if round.is_multiple_of(SELDOM) {
+                println!("{server}: round {round} of {ROUNDS}");
+            }
         }
         print!("{}", page.add(&server.to_string(), &results));
         std::fs::write(&file, page.text()).with_context(|| format!("writing {file}"))?;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::contenders::Contender;
-use crate::{EVALUATIONS, EXPANSIONS, NAIVE, ROUNDS, STEPS, Times};
+use crate::processors::Processors;
+use crate::{EVALUATIONS, EXPANSIONS, NAIVE, ROUNDS, SELDOM, STEPS, Times};
 
 /// What the adapter may cost, of the time of the raw client under the same
 /// conditions: behind pipes, too.
@@ -20,13 +21,16 @@ const MOST_OVER_TLS: f64 = 1.5;
 /// One server's rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    rounds: BTreeMap<Contender, Vec<Times>>,
+    rounds: BTreeMap<Contender, BTreeMap<usize, Times>>,
     left_out: Vec<String>,
 }
 
 impl Results {
-    pub(crate) fn add(&mut self, contender: Contender, round: Times) {
-        self.rounds.entry(contender).or_default().push(round);
+    pub(crate) fn add(&mut self, contender: Contender, round: usize, times: Times) {
+        self.rounds
+            .entry(contender)
+            .or_default()
+            .insert(round, times);
     }
 
     /// Something cannot be measured here: what, and why.
@@ -41,24 +45,51 @@ impl Results {
     /// All times of a contender, sorted.
     fn times(&self, contender: Contender, kind: Kind) -> Vec<Duration> {
         let rounds = self.rounds.get(&contender).into_iter().flatten();
-        let mut times: Vec<_> = rounds.flat_map(|round| kind.of(round).to_vec()).collect();
+        let mut times: Vec<_> = rounds
+            .flat_map(|(_, times)| kind.of(times).to_vec())
+            .collect();
         times.sort();
         times
     }
 
-    /// Between medians, round by round; sorted.
-    fn ratios(&self, of: Contender, to: Contender, kind: Kind) -> Vec<f64> {
-        let medians = |contender| {
-            let rounds = self.rounds.get(&contender).into_iter().flatten();
-            rounds.map(move |round| {
-                let mut times = kind.of(round).to_vec();
-                times.sort();
-                middle(&times).unwrap_or_default().as_secs_f64()
-            })
+    /// Between medians, in the rounds that both were in.
+    fn ratio(&self, of: Contender, to: Contender, kind: Kind) -> Option<Ratio> {
+        let (of, to) = (self.rounds.get(&of)?, self.rounds.get(&to)?);
+        let median = |times: &Times| {
+            let mut times = kind.of(times).to_vec();
+            times.sort();
+            middle(&times).unwrap_or_default().as_secs_f64()
         };
-        let mut ratios: Vec<f64> = medians(of).zip(medians(to)).map(|(a, b)| a / b).collect();
+        let ratios = of
+            .iter()
+            .filter_map(|(round, times)| Some(median(times) / median(to.get(round)?)));
+        Ratio::of(ratios.collect())
+    }
+}
+
+/// The middle one of many, and how sure it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ratio {
+    middle: f64,
+    /// In nineteen of twenty runs the middle of endlessly many rounds lies
+    /// between these two.
+    low: f64,
+    high: f64,
+}
+
+impl Ratio {
+    fn of(mut ratios: Vec<f64>) -> Option<Ratio> {
         ratios.sort_by(f64::total_cmp);
-        ratios
+        // How many lie below the true middle is binomial: half of them, with a
+        // deviation of half their number's root.
+        let count = ratios.len();
+        let away = (0..).find(|away| away * away >= count)?;
+        let at = count / 2;
+        Some(Ratio {
+            middle: middle(&ratios)?,
+            low: *ratios.get(at.saturating_sub(away))?,
+            high: *ratios.get((at + away).min(count.saturating_sub(1)))?,
+        })
     }
 }
 
@@ -91,13 +122,22 @@ impl Kind {
 }
 
 /// The page as far as it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Page {
+    are_apart: bool,
     servers: String,
     missed: Vec<String>,
 }
 
 impl Page {
+    pub(crate) fn new(processors: Option<Processors>) -> Page {
+        Page {
+            are_apart: processors.is_some(),
+            servers: String::new(),
+            missed: Vec::new(),
+        }
+    }
+
     /// Adds a server; what was added.
     pub(crate) fn add(&mut self, server: &str, results: &Results) -> String {
         let mut text = format!("\n## {server}\n\n| |");
@@ -170,10 +210,7 @@ impl Page {
         let name = format!("{of} / {to}");
         let _ = write!(text, "| {name} |");
         for kind in Kind::ALL {
-            let ratios = results.ratios(of, to, kind);
-            let (Some(middle), Some(least), Some(most)) =
-                (middle(&ratios), ratios.first(), ratios.last())
-            else {
+            let Some(Ratio { middle, low, high }) = results.ratio(of, to, kind) else {
                 continue;
             };
             let mark = if is_met(kind, middle) {
@@ -184,7 +221,7 @@ impl Page {
                     .push(format!("{server}: {name}, {what}: {middle:.2}"));
                 " **missed**"
             };
-            let _ = write!(text, " {middle:.2} ({least:.2} to {most:.2}){mark} |");
+            let _ = write!(text, " {middle:.2} ({low:.2} to {high:.2}){mark} |");
         }
         text.push('\n');
     }
@@ -198,9 +235,10 @@ impl Page {
         format!(
             "# What the adapter costs\n\n\
              Written by `cargo xtask bench`, on {} {} with {} cores.\n\n\
-             The same program on real servers, each in turn with each contender, {ROUNDS} rounds \
+             The same program on real servers, each in turn with each contender: {ROUNDS} rounds \
              of {STEPS} steps, {EVALUATIONS} evaluations and {EXPANSIONS} expansions of a list of \
-             1000 (of the naive client {} and {} and {}):\n\n\
+             1000, every other round backwards. TLS and the naive client are in one of {SELDOM} \
+             rounds, and the latter does {}, {} and {}. {}:\n\n\
              * the **raw client** speaks the legacy protocol straight to the server, and does the \
              least that a correct client can;\n\
              * the **raw client behind pipes** is the same in a process of its own, and the \
@@ -218,7 +256,7 @@ impl Page {
              each field, and the system's settings.\n\n\
              All but the last on the bare server, and on one with the agent in it. Times are medians, \
              with the tenth and the ninetieth of a hundred. Ratios are between the medians of a \
-             round; shown is the middle one, with the least and the most.\n\n\
+             round; shown is the middle one, and between what it lies in nineteen of twenty runs.\n\n\
              What is to be reached: the adapter takes at most {MOST} times as long as the raw \
              client under the same conditions, which is the one behind pipes, and steps at least \
              {LEAST} times as fast as the naive client. With the agent, a step over TLS takes at \
@@ -230,6 +268,11 @@ impl Page {
             NAIVE.0,
             NAIVE.1,
             NAIVE.2,
+            if self.are_apart {
+                "The program has a processor, and the editor another, with what is between them"
+            } else {
+                "The system chooses the processors"
+            },
             self.servers
         )
     }
