@@ -2,6 +2,7 @@
 //! never lost, children that are left alone, attaching again and again, and
 //! nothing left behind.
 
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use testkit::editor::{SECRET, start_program};
 use testkit::harness::trial;
 use testkit::matrix::{Matrix, Server};
 use testkit::programs::{
-    ASKING, BUSY, BUSY_WIDE, FORKING, PRINT_LIMIT, SHADOWING, Source, WORKING, all_move,
+    ASKING, BUSY, BUSY_WIDE, FORKING, LOADING, PRINT_LIMIT, SHADOWING, Source, WORKING, all_move,
 };
 use testkit::raw_client::Handshake;
 use tokio::time::timeout;
@@ -81,6 +82,11 @@ fn main() -> ExitCode {
                     busy_threads(server, program, true, amounts.stops)
                 }));
             }
+            for tables in [Tables::OfLines, Tables::OfPending] {
+                let name = format!("breakpoints come and go, {tables}: {server}");
+                let server = server.clone();
+                trials.push(trial(name, move || come_and_go(server, tables)));
+            }
         }
         for (program, kind) in [
             (&ASKING, "a program that runs no line"),
@@ -115,6 +121,11 @@ fn main() -> ExitCode {
     }
     for (version, major, minor) in [("2.2.0", 3, 6), ("3.2.1", 3, 6)] {
         if let Some(server) = matrix.server(version, major, minor) {
+            for tables in [Tables::OfLines, Tables::OfPending] {
+                let name = format!("{tables} that change without the agent end threads: {server}");
+                let server = server.clone();
+                trials.push(trial(name, move || ends_threads(server, tables)));
+            }
             let name = format!("who resumes at once without the agent loses threads: {server}");
             trials.push(trial(name, move || raw_loses_threads(server)));
         }
@@ -240,6 +251,98 @@ async fn still_move(
         eprintln!("a stop {late} of {UNDER_WAY} that came late: {reason:?}");
         session.go_on(thread).await?;
     }
+}
+
+/// What of the servers' changes while threads of the program walk through it
+/// (protocol-notes/traps.md, 45).
+#[derive(Debug, Clone, Copy)]
+enum Tables {
+    /// The breakpoints of a line, through which each thread goes that runs it.
+    OfLines,
+    /// The pending ones, through which each thread goes that loads a module.
+    OfPending,
+}
+
+impl Tables {
+    /// A program that walks through them all the time.
+    fn source(self) -> &'static Source {
+        match self {
+            Tables::OfLines => &BUSY,
+            Tables::OfPending => &LOADING,
+        }
+    }
+}
+
+impl fmt::Display for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tables::OfLines => "tables of lines",
+            Tables::OfPending => "tables of what is pending",
+        })
+    }
+}
+
+/// How often breakpoints come and go; without the agent, the first threads end
+/// at the third to fifth time.
+const CHANGES: usize = 60;
+
+/// What Python says of it.
+const CHANGED: &str = "changed size during iteration";
+/// For the threads to run meanwhile.
+const BETWEEN_CHANGES: Duration = Duration::from_millis(20);
+
+/// Sets breakpoints and takes them away while all threads run.
+async fn change_tables(
+    program: &Program,
+    session: &mut ClientSession,
+    tables: Tables,
+) -> Result<()> {
+    let never = || BreakpointCondition::WhenTrue("index < 0".into());
+    let file = program.script();
+    match tables {
+        Tables::OfLines => {
+            let line = BUSY.line("count");
+            session.breakpoint_if(file, line, never()).await;
+            for _ in 0..CHANGES {
+                let (id, _) = session.breakpoint_if(file, line, never()).await;
+                session.listen_for(BETWEEN_CHANGES).await?;
+                session.debuggee.remove_breakpoint(id);
+                session.listen_for(BETWEEN_CHANGES).await?;
+            }
+        }
+        Tables::OfPending => {
+            for change in 0..CHANGES * 4 {
+                let nowhere = file.with_file_name(format!("nowhere_{change}.py"));
+                session.breakpoint(&nowhere, 1).await;
+                session.listen_for(BETWEEN_CHANGES).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn come_and_go(server: Server, tables: Tables) -> Result<()> {
+    let program = Arc::new(start_program(&server, tables.source())?);
+    program.wait_for_line("counts", PRINT_LIMIT)?;
+    let mut session = ClientSession::attach(program.port(), true).await?;
+    change_tables(&program, &mut session, tables).await?;
+    still_move(&program, &mut session, |_| false).await?;
+    session.detach().await?;
+    all_move(&program).context("detached")?;
+    let raised = program.stderr_lines().join("\n");
+    ensure!(!raised.contains("Error"), "{raised}");
+    Ok(())
+}
+
+/// The witness that it matters.
+async fn ends_threads(server: Server, tables: Tables) -> Result<()> {
+    let program = start_program(&server, tables.source())?;
+    program.wait_for_line("counts", PRINT_LIMIT)?;
+    let mut session = ClientSession::attach(program.port(), false).await?;
+    change_tables(&program, &mut session, tables).await?;
+    let raised = program.stderr_lines().join("\n");
+    ensure!(raised.contains(CHANGED), "{raised}");
+    Ok(())
 }
 
 /// The witness that the moments are wide: a client that resumes as soon as it

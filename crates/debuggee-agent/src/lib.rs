@@ -49,12 +49,13 @@ pub const OWN_FILE: &str = "<ptvsd-bridge agent>";
 
 /// The agent's source: the parts, in the order in which they are run as one.
 #[must_use]
-pub fn parts() -> [(&'static str, &'static str); 8] {
+pub fn parts() -> [(&'static str, &'static str); 9] {
     [
         ("base.py", include_str!("python/base.py")),
         ("wire.py", include_str!("python/wire.py")),
         ("text.py", include_str!("python/text.py")),
         ("world.py", include_str!("python/world.py")),
+        ("breakpoints.py", include_str!("python/breakpoints.py")),
         ("exceptions.py", include_str!("python/exceptions.py")),
         ("leave.py", include_str!("python/leave.py")),
         ("channel.py", include_str!("python/channel.py")),

@@ -67,6 +67,12 @@ pub const FORKING: Source = Source {
     text: include_str!("../programs/forking.py"),
 };
 
+/// Four threads load modules all the time; prints `counts` of each.
+pub const LOADING: Source = Source {
+    name: "loading.py",
+    text: include_str!("../programs/loading.py"),
+};
+
 /// Prints `tick N` nearly all the time.
 pub const PRINTING: Source = Source {
     name: "printing.py",
@@ -142,7 +148,7 @@ impl Source {
     }
 }
 
-/// Every one of the threads of [`BUSY`] or [`BUSY_WIDE`] gets on.
+/// Every one of the threads of [`BUSY`], [`BUSY_WIDE`] or [`LOADING`] gets on.
 ///
 /// # Errors
 ///

@@ -57,11 +57,14 @@ class Replaced(object):
     def __init__(self):
         self.entries = []
 
-    def item(self, mapping, key, new):
-        """Replaces an entry of a dictionary; returns what stood there."""
+    def item(self, mapping, key, new, later=None):
+        """Replaces an entry of a dictionary; returns what stood there. That is
+        put back, or what is to stand there `later`."""
         old = mapping.get(key, ABSENT)
         mapping[key] = new
-        self.entries.append((mapping, key, new, old))
+        if later is None:
+            later = old
+        self.entries.append((mapping, key, new, later))
         return old
 
     def name(self, name, new):

@@ -85,6 +85,7 @@ def take_over():
     replaced.name('_SendLockCtx', Message())
     take_over_text()
     locked(world.lock, take_over_stops)
+    take_over_breakpoints()
     take_over_exceptions()
     take_over_leaving()
     take_over_fork()

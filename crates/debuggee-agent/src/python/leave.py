@@ -199,6 +199,7 @@ def in_child():
     debugger.DETACHED = True
     world.closed = True
     world.lock = thread.allocate_lock()
+    world.tables_lock = thread.allocate_lock()
     world.waiters.clear()
     debugger.send_lock = thread.allocate_lock()
     debugger.THREADS_LOCK = thread.allocate_lock()

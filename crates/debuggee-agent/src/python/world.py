@@ -45,6 +45,8 @@ class Waiter(object):
 class World(object):
     def __init__(self):
         self.lock = thread.allocate_lock()
+        # For the server's tables of breakpoints.
+        self.tables_lock = thread.allocate_lock()
         self.stopped = False
         # It was stopped when the agent came. Whoever is to report that may be
         # on its way.
@@ -136,7 +138,7 @@ world = World()
 
 def forget_reasons():
     """No breakpoint and no exception stops a thread any more."""
-    debugger.BREAKPOINTS.clear()
+    locked(world.tables_lock, debugger.BREAKPOINTS.clear)
     names.get('PENDING_BREAKPOINTS', set()).clear()
     names.get('DJANGO_BREAKPOINTS', {}).clear()
     debugger.BREAK_ON.break_on.clear()

@@ -798,6 +798,90 @@ class Stopping(Session):
         self.assertEqual([worker.is_done() for worker in workers], [True] * 3)
 
 
+class Breakpoints(Session):
+    def add(self, number, line=3):
+        """As a thread that binds one, or the command that sets one."""
+        if 'BreakpointInfo' in names:
+            names['add_break_point'](names['BreakpointInfo'](number, 'f.py', line, 0, '', 0, 0))
+        else:
+            names['add_break_point']('f.py', False, '', line, number, False)
+
+    def remove(self, number, line=3):
+        if is_json:
+            wanted = {'breakpointLineNo': line, 'breakpointId': number, 'language': 0}
+            self.loop.on_legacyRemoveBreakpoint({'seq': 1, 'command': 'legacyRemove'}, wanted)
+        else:
+            self.socket.put(struct.pack('!qq', line, number))
+            self.loop.command_table[to_bytes('brkr')]()
+
+    def numbers(self, line=3):
+        return sorted([number for (_, number), _ in names['BREAKPOINTS'][line].items()])
+
+    def test_a_walk_through_a_line_goes_on_while_its_table_changes(self):
+        self.install()
+        self.add(1)
+        self.add(2)
+        seen = []
+        for (_, number), _ in names['BREAKPOINTS'][3].items():
+            seen.append(number)
+            self.add(10 + number)
+            self.remove(number)
+        self.assertEqual(sorted(seen), [1, 2])
+        for _, number in names['BREAKPOINTS'][3]:
+            self.add(10 + number)
+        self.assertEqual(self.numbers(), [11, 12, 21, 22])
+
+    def test_a_table_from_before_is_left_as_it_is_for_who_walks_through_it(self):
+        self.add(1)
+        self.add(2)
+        self.add(3, line=4)
+        walk = iter(names['BREAKPOINTS'][3].items())
+        next_of(walk)
+        self.install()
+        self.remove(1)
+        self.add(4)
+        next_of(walk)
+        self.assertEqual(self.numbers(), [2, 4])
+        self.assertEqual(self.numbers(4), [3])
+
+    def test_the_last_of_a_line_takes_its_table_away(self):
+        self.install()
+        self.add(1)
+        self.remove(1)
+        self.assertEqual(names['BREAKPOINTS'], {})
+
+    def test_a_walk_through_the_pending_goes_on_while_they_change(self):
+        pending = names['PENDING_BREAKPOINTS']
+        pending.add('before')
+        self.install()
+        seen = []
+        for one in names['PENDING_BREAKPOINTS']:
+            names['PENDING_BREAKPOINTS'].add('meanwhile')
+            seen.append(one)
+        self.assertEqual(seen, ['before'])
+        names['PENDING_BREAKPOINTS'].difference_update(set(seen))
+        self.assertEqual(list(names['PENDING_BREAKPOINTS']), ['meanwhile'])
+
+    def test_none_is_left_or_added_after_the_end(self):
+        pending = names['PENDING_BREAKPOINTS']
+        pending.add('before')
+        self.install()
+        self.add(1)
+        self.world.close()
+        self.add(2)
+        self.agent['remove']()
+        self.assertEqual(names['BREAKPOINTS'], {})
+        self.assertEqual(names['PENDING_BREAKPOINTS'], set())
+        self.assertTrue(type(names['PENDING_BREAKPOINTS']) is set)
+        pending.clear()
+
+
+def next_of(walk):
+    # Python 2.5 has no `next`.
+    for one in walk:
+        return one
+
+
 class StoppedBefore(Session):
     """Threads that stopped in the server's own code, before the agent came."""
 
