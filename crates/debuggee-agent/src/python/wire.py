@@ -188,15 +188,16 @@ class Message(object):
             except Exception:
                 kind = socket.error
         wire.drop()
-        over = world.finished
+        if kind is None and world.finished and not is_json:
+            # This was the confirmation of a detach, and the last message: not
+            # the first piece of another that has waited for the lock, whose
+            # last would go to the next debugger.
+            wire.say_goodbye()
         debugger.send_lock.release()
         writer = thread_of(thread.get_ident())
         if writer is not None:
             writer.is_sending = False
         if kind is None:
-            if over and not is_json:
-                # This was the confirmation of a detach, and the last message.
-                wire.say_goodbye()
             return None
         if issubclass(kind, socket.error) and not world.closed:
             cannot_send()

@@ -150,7 +150,12 @@ def is_told_to_stop(one):
 
 
 def is_stepping(one):
-    return one.stepping != debugger.STEPPING_NONE and not is_told_to_stop(one)
+    # Looked at once: a resume takes the mark of a thread that was told to stop.
+    return one.stepping not in (
+        debugger.STEPPING_NONE,
+        debugger.STEPPING_BREAK,
+        debugger.STEPPING_ATTACH_BREAK,
+    )
 
 
 def has_reason(self, kind):

@@ -402,6 +402,20 @@ class Replacing(Session):
         self.assertFalse('b' in table)
 
 
+class Detaching(Session):
+    def test_the_last_message_ends_the_connection_before_another_can_begin(self):
+        if is_json:
+            return
+        self.install()
+        ended = []
+        self.socket.shutdown = lambda how: ended.append(names['send_lock'].locked())
+        with names['_SendLockCtx']:
+            names['write_bytes'](names['conn'], to_bytes('DETC'))
+            names['detach_process']()
+        self.assertEqual(ended, [True])
+        self.assertEqual(self.socket.sent[-1], to_bytes('DETC'))
+
+
 class Reading(Session):
     def read_all(self):
         """The server's own thread."""
@@ -779,6 +793,15 @@ class Stopping(Session):
             self.loop.command_table[to_bytes('stpv')]()
         self.assertTrue(stopped.is_done())
         self.assertEqual(stopped.one.stepping, names['STEPPING_OVER'])
+
+    def test_a_mark_that_is_taken_meanwhile_is_no_step(self):
+        self.install()
+
+        class Released(object):
+            marks = [names['STEPPING_BREAK'], names['STEPPING_NONE']]
+            stepping = property(lambda self: self.marks.pop(0))
+
+        self.assertFalse(self.agent['is_stepping'](Released()))
 
     def test_many_stops_lose_no_thread(self):
         rounds, reported = 30, []

@@ -218,6 +218,7 @@ impl Driver {
                 Ok(None) => return,
                 Err(error) => {
                     self.is_deaf = true;
+                    tracing::warn!(%error, received = %self.link.received.escape_ascii(), "not understood");
                     self.core.deafened(error.to_string(), now);
                 }
             }
