@@ -82,11 +82,6 @@ fn main() -> ExitCode {
                     busy_threads(server, program, true, amounts.stops)
                 }));
             }
-            for tables in [Tables::OfLines, Tables::OfPending] {
-                let name = format!("breakpoints come and go, {tables}: {server}");
-                let server = server.clone();
-                trials.push(trial(name, move || come_and_go(server, tables)));
-            }
         }
         for (program, kind) in [
             (&ASKING, "a program that runs no line"),
@@ -111,6 +106,11 @@ fn main() -> ExitCode {
     }
     for server in matrix.few_servers() {
         if !sees_no_threads(&server) {
+            for tables in [Tables::OfLines, Tables::OfPending] {
+                let name = format!("breakpoints come and go, {tables}: {server}");
+                let server = server.clone();
+                trials.push(trial(name, move || come_and_go(server, tables)));
+            }
             let stops = amounts_for(&server).stops_without_agent;
             let name = format!("{stops} busy stops, wide races, no agent: {server}");
             let server = server.clone();
