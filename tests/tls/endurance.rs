@@ -19,22 +19,31 @@ use crate::setup::{ADAPTER, Encrypted, accepted, rests, target, ticks};
 /// After so long without a stop there is none on its way.
 const CALM: Duration = Duration::from_secs(1);
 
+/// An editor that has stopped the program at a breakpoint.
+async fn stopped_through(target: &str, own: &Encrypted) -> Result<Editor> {
+    let copy = LocalCopy::of(&WORKING)?;
+    let editor = Editor::start(Path::new(ADAPTER)).await?;
+    editor
+        .attach_with(
+            &own.program,
+            json!({"target": target, "tls": own.by_file()}),
+        )
+        .await?;
+    editor
+        .set_breakpoints(&copy.path(), &[WORKING.line("call")])
+        .await?;
+    editor.configured().await?;
+    editor.stopped("breakpoint").await?;
+    Ok(editor)
+}
+
 /// The agent's dead-man works through TLS as well: a killed adapter leaves no
 /// program stopped.
 pub(crate) async fn dies(server: Server) -> Result<()> {
     let own = Encrypted::start(&server, &WORKING)?;
     let (program, target, tls) = (&own.program, own.target(), own.by_file());
-    let copy = LocalCopy::of(&WORKING)?;
     for _ in 0..3 {
-        let mut editor = Editor::start(Path::new(ADAPTER)).await?;
-        editor
-            .attach_with(program, json!({"target": target, "tls": tls}))
-            .await?;
-        editor
-            .set_breakpoints(&copy.path(), &[WORKING.line("call")])
-            .await?;
-        editor.configured().await?;
-        editor.stopped("breakpoint").await?;
+        let mut editor = stopped_through(&target, &own).await?;
         editor.kill().await?;
         ticks(program)?;
         rests(program)?;
@@ -50,18 +59,8 @@ pub(crate) async fn dies(server: Server) -> Result<()> {
 pub(crate) async fn falls_silent(server: Server) -> Result<()> {
     let own = Encrypted::start(&server, &WORKING)?;
     let (program, tls) = (&own.program, own.by_file());
-    let copy = LocalCopy::of(&WORKING)?;
     let link = FaultProxy::start((Ipv4Addr::LOCALHOST, program.port()).into()).await?;
-    let editor = Editor::start(Path::new(ADAPTER)).await?;
-    let over_link = target("localhost", link.port());
-    editor
-        .attach_with(program, json!({"target": over_link, "tls": tls}))
-        .await?;
-    editor
-        .set_breakpoints(&copy.path(), &[WORKING.line("call")])
-        .await?;
-    editor.configured().await?;
-    editor.stopped("breakpoint").await?;
+    let _editor = stopped_through(&target("localhost", link.port()), &own).await?;
     link.die(Death::Silence);
     ticks(program)?;
     rests(program)?;

@@ -51,6 +51,16 @@ fn issued(recipe: &Recipe, folder: &Path) -> Result<Made> {
     })
 }
 
+/// Not by the authority that is trusted, but by another of the same name.
+fn issued_by_namesake(recipe: &Recipe, folder: &Path) -> Result<Made> {
+    let made = issued(recipe, &folder.join("a"))?;
+    let other = issued(recipe, &folder.join("b"))?;
+    Ok(Made {
+        identity: made.identity,
+        trusted: other.trusted,
+    })
+}
+
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// The table.
@@ -172,14 +182,7 @@ pub(crate) const CASES: [Case; 18] = [
     },
     Case {
         name: "issued by somebody of the same name as the authority",
-        make: |folder| {
-            let made = issued(&Recipe::new("localhost"), &folder.join("a"))?;
-            let other = issued(&Recipe::new("localhost"), &folder.join("b"))?;
-            Ok(Made {
-                identity: made.identity,
-                trusted: other.trusted,
-            })
-        },
+        make: |folder| issued_by_namesake(&Recipe::new("localhost"), folder),
         host: "localhost",
         outcome: Outcome::Refused(&["it is not trusted"], "fingerprint"),
     },

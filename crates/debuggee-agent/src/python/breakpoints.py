@@ -48,6 +48,7 @@ def take_over_breakpoints():
             line = arguments[3]
 
         def add():
+            # One that comes after the end would be the next debugger's.
             if not world.closed:
                 keep_table(line, debugger.BREAKPOINTS.get(line, ()))
                 server_add(*arguments)
@@ -65,5 +66,5 @@ def take_over_breakpoints():
         pending = Pending(before)
         # The old one must not come back with what is in it now.
         replaced.item(names, 'PENDING_BREAKPOINTS', pending, set())
-        # What was added meanwhile.
+        # The command loop may have added to the old one meanwhile.
         pending.update(before)
